@@ -1,0 +1,33 @@
+"""CRC-64/NVME, the checksum S3 computes and keeps for a whole object."""
+
+import base64
+
+from awscrt import checksums
+from typing_extensions import Buffer
+
+
+def crc64nvme(data: Buffer, previous: int = 0) -> int:
+    """Return the CRC-64/NVME of *data*, continued from *previous* (0 to begin).
+
+    Source: NVM Express NVM Command Set Specification, 64b CRC; `S3 checking object integrity
+    <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>`_.
+    """
+    return int(checksums.crc64nvme(data, previous))  # type: ignore[no-untyped-call]
+
+
+def to_hex(checksum: int) -> str:
+    """Spell a checksum as an index does: sixteen lower-case hexadecimal digits."""
+    return f"{checksum:016x}"
+
+
+def to_base64(checksum: int) -> str:
+    """Spell a checksum as S3's ``x-amz-checksum-crc64nvme`` does: base64 of eight big-endian bytes."""
+    return base64.b64encode(checksum.to_bytes(8, "big")).decode("ascii")
+
+
+def from_base64(text: str) -> int:
+    """Read S3's spelling of a checksum; raise `ValueError` if it is none."""
+    raw = base64.b64decode(text, validate=True)
+    if len(raw) != 8:
+        raise ValueError(f"{text!r} is no CRC-64")
+    return int.from_bytes(raw, "big")

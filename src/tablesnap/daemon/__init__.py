@@ -1,0 +1,1 @@
+"""The daemon: one thread decides, the others do."""
