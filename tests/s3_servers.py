@@ -1,0 +1,144 @@
+"""Two S3 servers on loopback, as pytest fixtures: moto, which keeps odd keys as Amazon does, and versitygw, a real one."""
+
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import boto3
+import pytest
+from botocore.config import Config
+
+START_TIMEOUT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A server that answers on loopback until its fixture ends."""
+
+    endpoint_url: str
+    access_key: str
+    secret_key: str
+    ca_bundle: str | None = None
+
+    def client(self) -> Any:
+        """Return a plain boto3 client: the other pair of eyes on what an adapter did."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint_url,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name="us-east-1",
+            verify=self.ca_bundle,
+            config=Config(s3={"addressing_style": "path"}),
+        )
+
+    def make_bucket(self, name: str) -> None:
+        """Create a bucket; *name* has three letters or more."""
+        self.client().create_bucket(Bucket=name)
+
+
+def skip_or_fail(reason: str) -> NoReturn:
+    """Skip the test for *reason*, or fail it where every server has been promised."""
+    if os.environ.get("TABLESNAP_REQUIRE_SERVERS") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on just now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def running(command: Sequence[str], port: int, environment: dict[str, str]) -> Iterator[None]:
+    """Run a server while the block lasts, which begins once it answers on *port*."""
+    with tempfile.TemporaryFile() as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        try:
+            await_port(server, port)
+            yield
+        except TimeoutError:
+            log.seek(0)
+            pytest.fail(f"{command[0]} did not start: {log.read().decode(errors='replace')[-2000:]}")
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def await_port(server: subprocess.Popen[bytes], port: int) -> None:
+    """Return once *server* listens on *port*; raise `TimeoutError` if it ends before it does, or never does."""
+    for _ in range(START_TIMEOUT_SECONDS * 20):
+        try:
+            server.wait(timeout=0.05)
+        except subprocess.TimeoutExpired:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return
+        else:
+            break
+    raise TimeoutError
+
+
+@contextmanager
+def moto_server() -> Iterator[S3Server]:
+    """Run moto in a process of its own, so that its memory is not counted as ours."""
+    if importlib.util.find_spec("moto") is None or importlib.util.find_spec("flask") is None:
+        skip_or_fail("moto is not installed: pip install 'moto[server]'")
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with running(command, port, dict(os.environ)):
+        yield S3Server(f"http://127.0.0.1:{port}", access_key="moto-access", secret_key="moto-secret")
+
+
+def versitygw_program() -> str | None:
+    """Return the path of versitygw: what VERSITYGW names, else one on PATH, else where `go install` puts it."""
+    named = os.environ.get("VERSITYGW")
+    found = named or shutil.which("versitygw") or shutil.which(str(Path.home() / "go" / "bin" / "versitygw"))
+    return shutil.which(found) if found else None
+
+
+@contextmanager
+def versitygw_server(certificate: Path | None = None, key: Path | None = None) -> Iterator[S3Server]:
+    """Run versitygw on a new directory; over TLS if it is given a *certificate* and its *key*."""
+    program = versitygw_program()
+    if program is None:
+        skip_or_fail(
+            "versitygw was not found: go install github.com/versity/versitygw/cmd/versitygw@v1.8.0, "
+            "or name the program in VERSITYGW"
+        )
+    port = free_port()
+    tls = ["--cert", str(certificate), "--key", str(key)] if certificate and key else []
+    environment = {**os.environ, "ROOT_ACCESS_KEY": "versity-access", "ROOT_SECRET_KEY": "versity-secret"}
+    with tempfile.TemporaryDirectory(prefix="versitygw-") as directory:
+        command = [program, "--port", f"127.0.0.1:{port}", "--keep-alive", "--quiet", *tls, "posix", directory]
+        with running(command, port, environment):
+            yield S3Server(
+                f"{'https' if tls else 'http'}://127.0.0.1:{port}",
+                access_key=environment["ROOT_ACCESS_KEY"],
+                secret_key=environment["ROOT_SECRET_KEY"],
+            )
+
+
+@pytest.fixture(scope="session")
+def moto_endpoint() -> Iterator[S3Server]:
+    """moto, for the whole test session."""
+    with moto_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def versitygw_endpoint() -> Iterator[S3Server]:
+    """versitygw, for the whole test session."""
+    with versitygw_server() as server:
+        yield server
