@@ -58,3 +58,7 @@ class FileChanged(TablesnapError):
 
 class FileVanished(TablesnapError):
     """A file was gone before it could be read."""
+
+
+class CannotRead(TablesnapError):
+    """A file is there, and the system will not let us read it."""

@@ -1,0 +1,1 @@
+"""Bring captured files into the store, each under a key of its own."""

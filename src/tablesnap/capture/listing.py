@@ -1,0 +1,45 @@
+"""Look at a directory, or at one file."""
+
+import os
+import stat
+from dataclasses import dataclass, field
+
+from tablesnap.rules.incarnation import Incarnation
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a directory held when it was looked at."""
+
+    files: dict[str, Incarnation] = field(default_factory=dict)  # regular files, by name
+    links: tuple[str, ...] = ()  # symbolic links, which are not followed below a watched PATH
+
+
+def incarnation_of(status: os.stat_result) -> Incarnation:
+    """Return the incarnation a stat result speaks of."""
+    return Incarnation(size=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino)
+
+
+def look_at_file(path: str) -> Incarnation | None:
+    """Return the incarnation of the regular file at *path*, or None if there is no such file."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return incarnation_of(status) if stat.S_ISREG(status.st_mode) else None
+
+
+def look_at_directory(path: str) -> Listing:
+    """List *path*; raise `OSError` if it cannot be listed."""
+    files: dict[str, Incarnation] = {}
+    links: list[str] = []
+    with os.scandir(path) as entries:
+        for entry in entries:
+            try:
+                if entry.is_symlink():
+                    links.append(entry.name)
+                elif entry.is_file(follow_symlinks=False):
+                    files[entry.name] = incarnation_of(entry.stat(follow_symlinks=False))
+            except FileNotFoundError:
+                continue  # deleted between the listing and the look: it is not there
+    return Listing(files=files, links=tuple(sorted(links)))
