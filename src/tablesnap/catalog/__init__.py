@@ -1,0 +1,1 @@
+"""The restore points a store holds: find the newest, write the next."""
