@@ -1,0 +1,76 @@
+# Everything below works in .venv, made from the lock file by the first Python >= 3.11 that is found.
+# Another interpreter: make test PYTHON=/path/to/python3.12 VENV=.venv-3.12
+
+SHELL := /bin/sh
+VENV ?= .venv
+PYTHON ?=
+ARGS ?=
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo test check format bench lock clean
+
+help:
+	@echo 'make demo    see the daemon at work on an example directory'
+	@echo 'make test    run every test that needs no server beyond what PyPI has (ARGS="-k some_words" for a part)'
+	@echo 'make check   format, lint, types and import contracts'
+	@echo 'make format  put the format right'
+	@echo 'make bench   measure CPU, time and memory of an upload; needs versitygw'
+	@echo 'make lock    find the newest versions the project allows and write them down'
+	@echo 'make clean   remove what the others made'
+
+demo: $(READY)
+	@$(BIN)/python demo/demo.py $(ARGS)
+
+test: $(READY)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY)
+	@$(BIN)/python bench/upload.py $(ARGS)
+
+# The project's own build backend is in the lock too, so nothing is downloaded that no hash stands for.
+$(READY): requirements-dev.txt pyproject.toml
+	@found='$(PYTHON)'; \
+	for candidate in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	  [ -n "$$found" ] && break; \
+	  "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && found=$$candidate; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo 'make: no Python 3.11 or later was found; install one, or name it: make PYTHON=/path/to/python3' >&2; exit 1; \
+	fi; \
+	echo "making $(VENV) with $$("$$found" --version)"; \
+	rm -rf '$(VENV)'; \
+	"$$found" -m venv '$(VENV)' || { \
+	  rm -rf '$(VENV)'; \
+	  echo "make: $$found could not make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; \
+	}
+	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(PIP) check
+	@touch $@
+
+LOCK_VENV := .venv-lock
+COMPILE := CUSTOM_COMPILE_COMMAND='make lock' $(LOCK_VENV)/bin/pip-compile --quiet --upgrade --strip-extras --generate-hashes \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+
+# Run with the oldest Python the project allows: what only that one needs is then in the lock as well.
+lock:
+	@$(if $(PYTHON),$(PYTHON),python3.11) -m venv $(LOCK_VENV)
+	@$(LOCK_VENV)/bin/python -m pip --disable-pip-version-check --quiet install 'pip-tools>=7.4'
+	$(COMPILE) --output-file requirements.txt pyproject.toml
+	$(COMPILE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+
+clean:
+	rm -rf .venv .venv-* .demo .ci/local build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find src tests demo bench -name __pycache__ -prune -exec rm -rf {} +
