@@ -55,7 +55,8 @@ class Catalog:
     def write(self, index: Index) -> str:
         """Store *index*, whose every file is stored already, and return its key. Raises what the store raises."""
         newest = newest_file(index.files)
-        assert newest is not None and index.seen_at is not None, "an index that names nothing is not written"
+        assert newest is not None, "an index that names nothing is not written"
+        assert index.seen_at is not None, "an index of ours has its moment"
         directory_key = self._keys.below(index.directory)
         content = Content.of(encode(index, directory_key))
         key = index_key(newest.key)

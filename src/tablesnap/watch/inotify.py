@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from inotify_simple import Event, INotify, flags
 
@@ -69,12 +70,17 @@ class Watcher:
         self._identity: dict[str, tuple[int, int]] = {}  # device and inode of each PATH when it was watched
         self._moved_away: set[int] = set()  # cookies of watched directories that were renamed
         self._next_look = 0.0
+        self._rescan_asked = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     def start(self) -> None:
         """Begin: every directory is watched and then hinted at, and `Started` follows."""
         self._thread.start()
+
+    def rescan(self) -> None:
+        """Hint at every directory, and watch those that were missed. May be called from any thread."""
+        self._rescan_asked.set()
 
     def stop(self) -> None:
         """Say no more."""
@@ -97,6 +103,9 @@ class Watcher:
             for event in self._events():
                 self._heed(event)
             self._look_at_paths()
+            if self._rescan_asked.is_set():
+                self._rescan_asked.clear()
+                self._look_at_all()
             if self._now() >= self._next_look:
                 self._look_at_unwatched()
 
@@ -109,8 +118,7 @@ class Watcher:
     def _heed(self, event: Event) -> None:
         if event.mask & flags.Q_OVERFLOW:
             self._hear(LookEverywhere("the kernel's queue of events overflowed (sysctl fs.inotify.max_queued_events)"))
-            for path in self._paths:
-                self._watch_tree(path, everything=False)  # directories may have come and gone unheard
+            self._look_at_all()
             return
         directory = self._path_of.get(event.wd)
         if directory is None:
@@ -169,6 +177,7 @@ class Watcher:
                 old = self._path_of.get(descriptor)
                 if old is not None and old != path:
                     self._descriptor_of.pop(old, None)
+                    self._hear(DirectoryGone(old))  # it was renamed, and the event that said so was lost
                 self._path_of[descriptor] = path
                 self._descriptor_of[path] = descriptor
                 self._unwatched.discard(path)
@@ -221,16 +230,15 @@ class Watcher:
         if descriptor is not None and self._path_of.get(descriptor) == path:
             del self._path_of[descriptor]
             if self._inotify is not None:
-                try:
+                with suppress(OSError):  # where the directory is gone, its watch is too
                     self._inotify.rm_watch(descriptor)
-                except OSError:
-                    pass  # the directory is gone, and its watch with it
         self._unwatched.discard(path)
         self._identity.pop(path, None)
         self._hear(DirectoryGone(path))
 
     def _forget_tree(self, path: str) -> None:
         below = path.rstrip("/") + "/"
+        self._left = {left for left in self._left if not left.startswith(below)}
         for known in [*self._descriptor_of, *self._unwatched]:
             if known == path or known.startswith(below):
                 self._forget(known)
@@ -247,6 +255,13 @@ class Watcher:
             if self._identity.get(path) != (status.st_dev, status.st_ino):
                 self._forget_tree(path)
                 self._watch_tree(path, everything=self._recursive)
+
+    def _look_at_all(self) -> None:
+        for path in self._paths:
+            self._watch_tree(path, everything=False)  # directories may have come and gone unheard
+        for path in [*self._descriptor_of, *self._unwatched]:
+            if not os.path.isdir(path):
+                self._forget_tree(path)
 
     def _look_at_unwatched(self) -> None:
         self._next_look = self._now() + UNWATCHED_EVERY_SECONDS

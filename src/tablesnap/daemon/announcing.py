@@ -1,0 +1,50 @@
+"""Say what was stored: one line for an sstable or a file, not one for each component."""
+
+import logging
+import os
+from dataclasses import dataclass
+
+from tablesnap.daemon.directory import Directory
+from tablesnap.daemon.units import spell_size
+from tablesnap.rules import sstable
+
+log = logging.getLogger(__name__)
+
+WAIT_SECONDS = 0.5  # for the sstable's other components
+
+
+@dataclass
+class _Sum:
+    files: int = 0
+    size: int = 0
+    last: float = 0.0
+
+
+class Announcer:
+    """Gathers components into sstables. Used by the daemon's one thread alone."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[str, str], _Sum] = {}
+
+    def stored(self, directory: Directory, name: str, size: int, now: float) -> None:
+        """Note that the file *name* of *size* bytes was stored."""
+        component = sstable.parse(name)
+        if component is None:
+            log.info("stored %s (%s)", os.path.join(directory.path, name), spell_size(size))
+            return
+        total = self._sums.setdefault((directory.path, component.stem), _Sum())
+        total.files += 1
+        total.size += size
+        total.last = now
+
+    def announce(self, directories: dict[str, Directory], now: float, *, all_of_them: bool = False) -> None:
+        """Say which sstables are stored, of those that have no component on its way."""
+        for (path, stem), total in list(self._sums.items()):
+            directory = directories.get(path)
+            if not all_of_them:
+                if now - total.last < WAIT_SECONDS:
+                    continue
+                if directory is not None and any(name.startswith(stem) for name in directory.pending):
+                    continue
+            del self._sums[path, stem]
+            log.info("stored %s (%d files, %s)", os.path.join(path, stem[:-1]), total.files, spell_size(total.size))

@@ -1,0 +1,78 @@
+"""What the daemon knows of one watched directory."""
+
+from dataclasses import dataclass, field
+
+from tablesnap.rules.incarnation import Incarnation
+from tablesnap.rules.index import Index, StoredFile
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file that is stored, and which life of it."""
+
+    incarnation: Incarnation
+    file: StoredFile
+
+
+@dataclass
+class Pending:
+    """A file on its way into the store. Times are monotonic seconds."""
+
+    incarnation: Incarnation
+    since: float
+    still_since: float  # how long size and mtime have stood still
+    found: bool = False  # was there at start
+    expected: bool = False  # an object is likely there already
+    queued: bool = False  # its content is taken as finished, and a worker has it or will
+    again: bool = False  # something happened to it since it was queued
+
+
+@dataclass
+class Directory:
+    """One watched directory: the daemon's one thread alone changes it."""
+
+    path: str
+    surveyed: bool = False  # whether its newest index is known
+    newest: Index | None = None
+    named: frozenset[str] = frozenset()  # the keys the newest index names; replaced whole, as workers read it
+    stored: dict[str, Stored] = field(default_factory=dict)
+    pending: dict[str, Pending] = field(default_factory=dict)
+    left_alone: dict[str, Incarnation] = field(default_factory=dict)
+    given_up: dict[str, Incarnation] = field(default_factory=dict)
+    found: dict[str, Incarnation] = field(default_factory=dict)  # at start, and not judged yet
+    found_at: float = 0.0
+    changed_since: float | None = None  # since when the newest index is out of date
+    last_event: float = 0.0
+    last_index: float | None = None
+    index_in_flight: bool = False
+    own_deletions: set[str] = field(default_factory=set)
+
+    def recall(self, name: str, incarnation: Incarnation) -> Stored | None:
+        """Return how this very life of *name* is stored, by our own memory or by the newest index."""
+        known = self.stored.get(name)
+        if known is not None and known.incarnation.same_as(incarnation):
+            if known.incarnation.inode is None:
+                known = self.stored[name] = Stored(incarnation, known.file)
+            return known
+        file = self.newest.files.get(name) if self.newest else None
+        if known is None and file is not None and file.incarnation.same_as(incarnation):
+            known = self.stored[name] = Stored(incarnation, file)
+            return known
+        return None
+
+    def is_let_be(self, name: str, incarnation: Incarnation) -> bool:
+        """Say whether this life of *name* is on purpose not stored: left alone at start, or given up."""
+        return any(
+            (one := let_be.get(name)) is not None and one.same_as(incarnation)
+            for let_be in (self.left_alone, self.given_up)
+        )
+
+    def note_change(self, now: float) -> None:
+        """Remember that the newest index does not tell all."""
+        self.last_event = now
+        if self.changed_since is None:
+            self.changed_since = now
+
+    def has_backlog(self) -> bool:
+        """Say whether files found at start are still on their way."""
+        return any(one.found for one in self.pending.values())

@@ -1,0 +1,17 @@
+"""Sizes and times as people read them."""
+
+
+def spell_size(size: float) -> str:
+    """Spell a number of bytes: ``12.3 MiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+def spell_seconds(seconds: float) -> str:
+    """Spell a length of time: ``45 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
