@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass
 
 from tablesnap.daemon.directory import Directory
-from tablesnap.daemon.units import spell_size
+from tablesnap.daemon.units import spell_count, spell_size
 from tablesnap.rules import sstable
 
 log = logging.getLogger(__name__)
@@ -47,4 +47,5 @@ class Announcer:
                 if directory is not None and any(name.startswith(stem) for name in directory.pending):
                     continue
             del self._sums[path, stem]
-            log.info("stored %s (%d files, %s)", os.path.join(path, stem[:-1]), total.files, spell_size(total.size))
+            sstable_path = os.path.join(path, stem[:-1])
+            log.info("stored %s (%s, %s)", sstable_path, spell_count(total.files, "file"), spell_size(total.size))

@@ -28,7 +28,7 @@ from tablesnap.daemon.messages import (
 from tablesnap.daemon.progress import Progress
 from tablesnap.daemon.recording import Recorder
 from tablesnap.daemon.settings import Settings
-from tablesnap.daemon.units import spell_seconds, spell_size
+from tablesnap.daemon.units import spell_count, spell_seconds, spell_size
 from tablesnap.daemon.work import Protector
 from tablesnap.errors import FileChanged, FileVanished, KeyRefused, StoreRefused, TablesnapError
 from tablesnap.rules.index import Index
@@ -231,10 +231,10 @@ class Daemon:
     def _heed_started(self, started: Started) -> None:
         found = [one for directory in self._directories.values() for one in directory.found.values()]
         log.info(
-            "watching %d directories below %s; found %d files, %s",
-            started.directories,
+            "watching %s below %s; found %s, %s",
+            spell_count(started.directories, "directory"),
             ", ".join(self._settings.paths),
-            len(found),
+            spell_count(len(found), "file"),
             spell_size(sum(one.size for one in found)),
         )
         if not self._settings.recursive:
@@ -256,10 +256,10 @@ class Daemon:
             below = sum(len(directories) for _, directories, _ in os.walk(path))
             if below:
                 log.warning(
-                    "%s has %d directories below it, and nothing in them is backed up; use -r to include them, "
-                    "and -a for those that will be made",
+                    "%s has %s below it, and nothing in there is backed up; use -r to include what is there, "
+                    "and -a for what will be made",
                     path,
-                    below,
+                    spell_count(below, "directory"),
                 )
 
     def _survey(
@@ -301,15 +301,15 @@ class Daemon:
 
     def _say_what_was_found(self, judged: Judged) -> None:
         log.info(
-            "of the files found at start %d are stored already, %d (%s) are still to be stored or compared",
+            "of the files found at start, stored already: %d; still to be stored or compared: %d (%s)",
             judged.stored,
             judged.waiting,
             spell_size(judged.size),
         )
         if judged.left_alone:
             log.warning(
-                "%d files found at start stay unprotected, because -B was not given; start with -B to store them too",
-                judged.left_alone,
+                "%s found at start unprotected, because -B was not given; start with -B to store what is there too",
+                spell_count(judged.left_alone, "file"),
             )
         if judged.waiting:
             self._backlog = judged.waiting
@@ -463,7 +463,7 @@ class Daemon:
         self._announcer.announce(self._directories, self._now(), all_of_them=True)
         waiting = self._waiting()
         if waiting:
-            log.warning("stopped; %s, and will be found at the next start", _spell_waiting(waiting, self._now()))
+            log.warning("stopped; %s; the next start finds them", _spell_waiting(waiting, self._now()))
         else:
             log.info("stopped; nothing is pending")
 
@@ -473,7 +473,7 @@ class Daemon:
 
 def _spell_waiting(waiting: list[Pending], now: float) -> str:
     if not waiting:
-        return "no file waits to be stored"
+        return "nothing waits to be stored"
     size = spell_size(sum(one.incarnation.size for one in waiting))
     oldest = spell_seconds(now - min(one.since for one in waiting))
-    return f"{len(waiting)} files ({size}) wait to be stored, the oldest for {oldest}"
+    return f"waiting to be stored: {spell_count(len(waiting), 'file')} ({size}), the oldest for {oldest}"

@@ -1,4 +1,4 @@
-"""Sizes and times as people read them."""
+"""Sizes, times and numbers as people read them."""
 
 
 def spell_size(size: float) -> str:
@@ -15,3 +15,9 @@ def spell_seconds(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def spell_count(number: int, thing: str) -> str:
+    """Spell a number of things: ``1 file``, ``2 files``."""
+    plural = thing if number == 1 else (thing[:-1] + "ies" if thing.endswith("y") else thing + "s")
+    return f"{number} {plural}"
