@@ -1,0 +1,110 @@
+"""From an address and what the operator said of it to a store."""
+
+from dataclasses import dataclass
+
+from tablesnap.errors import StoreRefused
+from tablesnap.store.address import Address
+from tablesnap.store.port import Store
+from tablesnap.store.prefixed import PrefixedStore
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class StoreOptions:
+    """What may be said of a store besides where it is. None leaves it to the store or its environment."""
+
+    access_key: str | None = None
+    secret_key: str | None = None
+    session_token: str | None = None
+    region: str | None = None
+    endpoint_url: str | None = None
+    ca_bundle: str | None = None
+    storage_class: str | None = None
+    encryption: str | None = None  # "AES256": with the store's own key (SSE-S3); else the id of a KMS key
+    multipart_above: int = 5120 * MIB  # bytes; larger objects are sent in parts
+    part_size: int = 256 * MIB
+
+
+def open_store(address: Address, options: StoreOptions | None = None) -> Store:
+    """Make the store at *address*, without asking it anything; raise `StoreRefused` for what it cannot do.
+
+    Libraries are imported here, by scheme: boto3 and obstore cost more start time than the rest together.
+    """
+    options = options or StoreOptions()
+    store = _OPENERS[address.scheme](address, options)
+    return PrefixedStore(store, address.prefix) if address.prefix else store
+
+
+def _open_s3(address: Address, options: StoreOptions) -> Store:
+    from tablesnap.store.s3 import S3Options, S3Store
+
+    return S3Store(
+        address.bucket,
+        S3Options(
+            access_key=options.access_key,
+            secret_key=options.secret_key,
+            session_token=options.session_token,
+            region=options.region,
+            endpoint_url=options.endpoint_url,
+            ca_bundle=options.ca_bundle,
+            storage_class=options.storage_class,
+            encryption=options.encryption,
+            multipart_above=options.multipart_above,
+            part_size=options.part_size,
+        ),
+    )
+
+
+def _open_gs(address: Address, options: StoreOptions) -> Store:
+    from tablesnap.store.gcs import GCSStore
+
+    _refuse_s3_words("gs", options)
+    return GCSStore(
+        address.bucket,
+        endpoint_url=options.endpoint_url,
+        ca_bundle=options.ca_bundle,
+        storage_class=options.storage_class,
+        multipart_above=options.multipart_above,
+        part_size=options.part_size,
+    )
+
+
+def _open_az(address: Address, options: StoreOptions) -> Store:
+    from tablesnap.store.azure import AzureStore
+
+    _refuse_s3_words("az", options)
+    return AzureStore(
+        address.bucket,
+        endpoint_url=options.endpoint_url,
+        ca_bundle=options.ca_bundle,
+        storage_class=options.storage_class,
+        multipart_above=options.multipart_above,
+        part_size=options.part_size,
+    )
+
+
+def _open_file(address: Address, options: StoreOptions) -> Store:
+    from tablesnap.store.file import FileStore
+
+    _refuse_s3_words("file", options)
+    _refuse(options.endpoint_url is not None, "file: has no endpoint; leave out --endpoint-url")
+    _refuse(options.ca_bundle is not None, "file: speaks no TLS; leave out --ca-bundle")
+    _refuse(options.storage_class is not None, "file: has no storage classes; leave out --storage-class")
+    return FileStore(address.bucket)
+
+
+def _refuse_s3_words(scheme: str, options: StoreOptions) -> None:
+    """Refuse what only S3 understands: silence would let the operator believe that it is done."""
+    keys = (options.access_key, options.secret_key, options.session_token)
+    _refuse(any(key is not None for key in keys), f"{scheme}: takes no AWS keys; leave out -k, -s and --aws-token")
+    _refuse(options.encryption is not None, f"{scheme}: cannot encrypt on request; leave out --with-sse")
+    _refuse(options.region is not None, f"{scheme}: has no regions to choose from; leave out --aws-region")
+
+
+def _refuse(wanted: bool, why: str) -> None:
+    if wanted:
+        raise StoreRefused(why)
+
+
+_OPENERS = {"s3": _open_s3, "gs": _open_gs, "az": _open_az, "file": _open_file}
