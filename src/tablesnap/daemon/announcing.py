@@ -39,13 +39,20 @@ class Announcer:
 
     def announce(self, directories: dict[str, Directory], now: float, *, all_of_them: bool = False) -> None:
         """Say which sstables are stored, of those that have no component on its way."""
+        on_their_way: dict[str, set[str]] = {}
         for (path, stem), total in list(self._sums.items()):
-            directory = directories.get(path)
             if not all_of_them:
                 if now - total.last < WAIT_SECONDS:
                     continue
-                if directory is not None and any(name.startswith(stem) for name in directory.pending):
+                if path not in on_their_way:
+                    on_their_way[path] = _stems(directories.get(path))
+                if stem in on_their_way[path]:
                     continue
             del self._sums[path, stem]
             sstable_path = os.path.join(path, stem[:-1])
             log.info("stored %s (%s, %s)", sstable_path, spell_count(total.files, "file"), spell_size(total.size))
+
+
+def _stems(directory: Directory | None) -> set[str]:
+    """Return the stems of what is on its way in *directory*. Not by the full rule of names, as this is done often."""
+    return {name[: name.rfind("-") + 1] for name in directory.pending} if directory else set()

@@ -42,6 +42,7 @@ from tablesnap.watch.inotify import Watcher
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.1
+ANNOUNCE_SECONDS = 0.5  # how often is said what was stored
 REPORT_SECONDS = 60.0  # how often is said what is still to be done
 FINISH_SECONDS = 30.0  # how long a stop waits for what is in flight
 INBOX_LIMIT = 200_000  # hints; beyond it they are dropped, and every directory is looked at instead
@@ -197,7 +198,7 @@ class Daemon:
                 self._record(directory, overdue=recording.is_overdue(directory, now))
         if now >= self._next_announcement:
             self._announcer.announce(self._directories, now)
-            self._next_announcement = now + TICK_SECONDS
+            self._next_announcement = now + ANNOUNCE_SECONDS
         if now >= self._next_report:
             self._next_report = now + REPORT_SECONDS
             self._report_what_waits()
