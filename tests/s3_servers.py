@@ -1,4 +1,4 @@
-"""Two S3 servers on loopback, as pytest fixtures: moto, which keeps odd keys as Amazon does, and versitygw, a real one."""
+"""Two S3 servers on loopback as pytest fixtures: moto keeps odd keys as Amazon does, versitygw is a real one."""
 
 import importlib.util
 import os

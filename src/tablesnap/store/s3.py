@@ -1,0 +1,391 @@
+"""A bucket in Amazon S3, or in a store that speaks its language.
+
+obstore sends what it can name and send in one request, which is nearly everything; boto3 says the rest.
+"""
+
+import logging
+import threading
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from itertools import islice
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from obstore.exceptions import BaseError
+
+from tablesnap.checksum import from_base64
+from tablesnap.errors import AlreadyStored, KeyRefused, NoSuchObject, StoreError, StoreRefused
+from tablesnap.store.keys import require_utf8
+from tablesnap.store.port import READ_SIZE, Content, Head, Listed
+from tablesnap.store.s3_connection import Connection, Connector, S3Options
+from tablesnap.store.s3_errors import STALE_CREDENTIALS, Answer, RequestUnknown, answer_of, error_of, error_of_answer
+from tablesnap.store.s3_keys import is_plain, require_key
+from tablesnap.store.s3_transfer import LARGEST_PUT, put, put_in_parts
+
+__all__ = ["S3Options", "S3Store"]
+
+log = logging.getLogger(__name__)
+
+PAGE = 1000  # keys in one listing or one deletion
+LARGEST_TRIAL = 1 << 20  # bytes sent twice, to see what a store makes of a conditional create
+CHECK_KEY = "tablesnap-check"
+REPLACED = "\ufffd"  # what stands for a character that XML cannot hold
+
+# obstore takes these names of metadata for headers.
+_HEADER_NAMES = {
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-type",
+    "storage-class",
+}
+
+
+@dataclass(frozen=True)
+class NewObject:
+    """What is to be stored."""
+
+    key: str
+    content: Content
+    content_type: str
+    metadata: Mapping[str, str]
+
+    def is_plain(self) -> bool:
+        """Tell whether obstore can send it as it is."""
+        names_are_plain = not any(name.lower() in _HEADER_NAMES for name in self.metadata)
+        return self.content.buffer is not None and is_plain(self.key) and names_are_plain
+
+
+class S3Store:
+    """The objects of one bucket. Nothing is asked of the network until a method is called."""
+
+    def __init__(self, bucket: str, options: S3Options | None = None) -> None:
+        self._bucket = bucket
+        self._options = options or S3Options()
+        self._multipart_above = min(self._options.multipart_above, LARGEST_PUT)
+        self._connector = Connector(bucket, self._options)
+        # Whether a store other than Amazon's refuses to create what is there; None until it was tried.
+        self._honours_conditions: bool | None = None
+        self._first_create = threading.Lock()
+
+    def check(self) -> None:
+        """See `Store.check`."""
+        connection = self._connector.connected()
+        with self._saying(connection):
+            connection.client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)
+            self._check_writing(connection)
+
+    def create(
+        self,
+        key: str,
+        content: Content,
+        *,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """See `Store.create`."""
+        require_key(key)
+        new = NewObject(key, content, content_type, metadata or {})
+        connection = self._connector.connected()
+        if connection.custom and not is_plain(key):
+            self._create_odd(connection, new)
+        elif connection.custom and self._honours_conditions is None and content.size <= LARGEST_TRIAL:
+            self._create_first(connection, new)
+        else:
+            self._send(connection, new)
+
+    def head(self, key: str) -> Head:
+        """See `Store.head`."""
+        require_key(key)
+        connection = self._connector.connected()
+        self._require_exact(connection, key)
+        answer = self._head(connection, key)
+        if answer is None:
+            self._require_bucket(connection)
+            raise NoSuchObject(key)
+        clock = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+        if clock is None:
+            raise StoreRefused(f"{connection.place.of(key)}: the answer has no Date, so no object's age can be known")
+        return Head(
+            size=answer["ContentLength"],
+            modified=answer["LastModified"].astimezone(UTC),
+            store_clock=parsedate_to_datetime(clock).astimezone(UTC),
+            checksum=whole_checksum(answer),
+            content_type=answer.get("ContentType", ""),
+            metadata=answer.get("Metadata", {}),
+        )
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """See `Store.read`."""
+        require_key(key)
+        connection = self._connector.connected()
+        self._require_exact(connection, key)
+        with self._saying(connection, key):
+            body = connection.client.get_object(Bucket=self._bucket, Key=key)["Body"]
+        try:
+            while True:
+                with self._saying(connection, key):
+                    data = body.read(READ_SIZE)
+                if not data:
+                    return
+                yield data
+        finally:
+            body.close()
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        """See `Store.list`."""
+        require_utf8(prefix)
+        more: dict[str, str] = {}
+        while True:
+            connection = self._connector.connected()
+            with self._saying(connection):
+                page = connection.client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=PAGE, **more)
+            for entry in page.get("Contents", []):
+                key = entry["Key"]
+                if key.startswith(prefix) and self._is_spelt_out(connection, key, page):
+                    yield Listed(key=key, size=entry["Size"], modified=entry["LastModified"].astimezone(UTC))
+            if not page.get("IsTruncated"):
+                return
+            if "NextContinuationToken" not in page:
+                raise StoreRefused(f"{connection.place.of(None)}: the listing broke off, and does not say how to go on")
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """See `Store.delete`."""
+        remaining = iter(keys)
+        while batch := [*islice(remaining, PAGE)]:
+            for key in batch:
+                require_key(key)
+            connection = self._connector.connected()
+            plain = [key for key in batch if is_plain(key)]
+            if plain:
+                self._delete_together(connection, plain)
+            for key in batch:
+                # XML, which a joint deletion is written in, cannot hold all of these.
+                if not is_plain(key) and self._is_exact(connection, key):
+                    self._delete_one(connection, key)
+
+    @contextmanager
+    def _saying(self, connection: Connection, key: str | None = None) -> Iterator[None]:
+        """Say what went wrong in the words of the store port."""
+        try:
+            yield
+        except (BotoCoreError, ClientError, BaseError, FileNotFoundError) as error:
+            answer = answer_of(error)
+            if answer is not None and answer.code in STALE_CREDENTIALS:
+                self._connector.forget(connection)
+            raise error_of(error, connection.place, key) from error
+
+    # Creating
+
+    def _create_odd(self, connection: Connection, new: NewObject) -> None:
+        """Create under a key that some servers take for another's: versitygw stores ``a//b`` as ``a/b``."""
+        refused = KeyRefused(f"{connection.place.of(new.key)} would get another name in this store")
+        try:
+            self._send(connection, new)
+        except AlreadyStored:
+            if self._is_listed(new.key):
+                raise
+            raise refused from None
+        if not self._is_listed(new.key):
+            if self._honours_conditions:
+                # It was not there before, so what the server made of the name is ours to take back.
+                self._delete_one(connection, new.key)
+            raise refused
+
+    def _create_first(self, connection: Connection, new: NewObject) -> None:
+        """Create, then try the same again: it must fail, or the store would overwrite others in silence, too."""
+        with self._first_create:
+            self._send(connection, new)
+            if self._honours_conditions is None:
+                # The object is there. Where the trial cannot be made just now, the next create makes it.
+                with suppress(StoreError):
+                    self._try_condition(connection, new)
+
+    def _try_condition(self, connection: Connection, new: NewObject) -> None:
+        try:
+            with self._saying(connection, new.key):
+                self._transmit(connection, new, conditional=True)
+        except AlreadyStored:
+            self._honours_conditions = True
+        else:
+            self._distrust(connection)
+
+    def _distrust(self, connection: Connection) -> None:
+        self._honours_conditions = False
+        log.warning(
+            "%s would overwrite objects (it ignores If-None-Match); from now on each upload asks first what is there, "
+            "but daemons with the same keys could overwrite each other",
+            connection.place.of(None),
+        )
+
+    def _send(self, connection: Connection, new: NewObject) -> None:
+        trusted = not connection.custom or self._honours_conditions is True
+        # Ask first also where much would be sent before the store says no.
+        if (not trusted or new.content.size > self._multipart_above) and self._head(connection, new.key) is not None:
+            raise AlreadyStored(new.key)
+        try:
+            with self._saying(connection, new.key):
+                self._transmit(connection, new, conditional=self._honours_conditions is not False)
+        except RequestUnknown:
+            if trusted or self._honours_conditions is False:
+                raise
+            self._distrust(connection)
+            self._send(connection, new)
+        except NoSuchObject as error:
+            # A server that has no route for such a key: nothing can be stored under it.
+            raise KeyRefused(
+                f"{connection.place.of(new.key)} cannot be stored: the server knows no such key"
+            ) from error
+
+    def _transmit(self, connection: Connection, new: NewObject, *, conditional: bool) -> None:
+        if new.content.size <= self._multipart_above and connection.can_move() and new.is_plain():
+            self._move(connection, new, conditional=conditional)
+            return
+        target = {"Bucket": self._bucket, "Key": new.key}
+        condition = {"IfNoneMatch": "*"} if conditional else {}
+        arguments: dict[str, Any] = {
+            **self._options.write_arguments(),
+            "ContentType": new.content_type,
+            "Metadata": dict(new.metadata),
+        }
+        if new.content.size <= self._multipart_above:
+            put(connection.client, target, new.content, {**arguments, **condition})
+        else:
+            part_size = self._options.part_size
+            put_in_parts(connection.client, target, new.content, arguments, part_size=part_size, condition=condition)
+
+    def _move(self, connection: Connection, new: NewObject, *, conditional: bool) -> None:
+        assert new.content.buffer is not None
+        attributes = {**new.metadata, "Content-Type": new.content_type}
+        if self._options.storage_class:
+            attributes["Storage-Class"] = self._options.storage_class
+        connection.mover(new.content.size).put(
+            new.key,
+            new.content.buffer,
+            attributes=attributes,
+            mode="create" if conditional else "overwrite",
+            use_multipart=False,  # in parts it would not be conditional
+        )
+
+    # Asking
+
+    def _head(self, connection: Connection, key: str) -> dict[str, Any] | None:
+        """Return what the server says of *key*, or None if it says that there is nothing."""
+        with self._saying(connection, key):
+            try:
+                answer: dict[str, Any] = connection.client.head_object(
+                    Bucket=self._bucket, Key=key, ChecksumMode="ENABLED"
+                )
+            except ClientError as error:
+                said = answer_of(error)
+                if said is not None and said.status == 404:
+                    return None
+                raise
+        return answer
+
+    def _require_bucket(self, connection: Connection) -> None:
+        """Raise `StoreRefused` if the bucket is gone: the answer to a HEAD has no room to say so."""
+        try:
+            with self._saying(connection):
+                connection.client.head_bucket(Bucket=self._bucket)
+        except StoreRefused as error:
+            said = answer_of(error.__cause__) if error.__cause__ is not None else None
+            if said is not None and said.status == 404:
+                raise
+
+    def _require_exact(self, connection: Connection, key: str) -> None:
+        if not self._is_exact(connection, key):
+            self._require_bucket(connection)
+            raise NoSuchObject(key)
+
+    def _is_exact(self, connection: Connection, key: str) -> bool:
+        """Tell whether the server would answer for *key* itself, not for what it makes of the name."""
+        return not connection.custom or is_plain(key) or self._is_listed(key)
+
+    def _is_listed(self, key: str) -> bool:
+        return any(listed.key == key for listed in islice(self.list(key), PAGE))
+
+    def _is_spelt_out(self, connection: Connection, key: str, page: Mapping[str, Any]) -> bool:
+        """Tell whether *key* is as it is: a server that does not encode listings puts U+FFFD for control characters."""
+        if REPLACED not in key or page.get("EncodingType") == "url" or self._head(connection, key) is not None:
+            return True
+        log.warning("%s was left out of a listing: the store does not spell its name out", connection.place.of(key))
+        return False
+
+    # Deleting
+
+    def _delete_together(self, connection: Connection, keys: Iterable[str]) -> None:
+        wanted = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
+        with self._saying(connection):
+            answer = connection.client.delete_objects(Bucket=self._bucket, Delete=wanted)
+        for failure in answer.get("Errors", []):
+            code, key = failure.get("Code", ""), failure.get("Key", "")
+            if code not in ("NoSuchKey", "NotFound"):
+                # The joint answer is a 200; 403 is what most of these would be by themselves.
+                status = 500 if code == "InternalError" else 403
+                raise error_of_answer(Answer(status, code, failure.get("Message", "")), connection.place, key)
+
+    def _delete_one(self, connection: Connection, key: str) -> None:
+        with suppress(NoSuchObject), self._saying(connection, key):
+            connection.client.delete_object(Bucket=self._bucket, Key=key)
+
+    # Checking
+
+    def _check_writing(self, connection: Connection) -> None:
+        """Begin an upload as every object is begun, and give it up: nothing of it is ever to be seen."""
+        client, asked = connection.client, self._options.write_arguments()
+        target = {"Bucket": self._bucket, "Key": CHECK_KEY}
+        upload = client.create_multipart_upload(**target, **asked)
+        begun = {**target, "UploadId": upload["UploadId"]}
+        try:
+            kept = self._class_of_upload(connection, begun) if self._options.storage_class else None
+        finally:
+            client.abort_multipart_upload(**begun)
+        if upload.get("ServerSideEncryption") != asked.get("ServerSideEncryption") and self._options.encryption:
+            raise StoreRefused(
+                f"{connection.place.of(None)} does not encrypt as asked; leave out --with-sse, or use another store"
+            )
+        if connection.custom and kept != self._options.storage_class:
+            self._check_class(connection)
+
+    def _class_of_upload(self, connection: Connection, begun: Mapping[str, str]) -> str | None:
+        # Whoever may upload need not be allowed this: then it stays unknown, as with a store that says nothing.
+        with suppress(ClientError):
+            kept: str | None = connection.client.list_parts(**begun).get("StorageClass")
+            return kept
+        return None
+
+    def _check_class(self, connection: Connection) -> None:
+        """Ask an empty object of the storage class what it became, where an upload does not tell.
+
+        versitygw ignores the class; moto keeps it, but does not tell it of an upload. Amazon refuses an upload of a
+        class that it does not know, so there no object is needed.
+        """
+        target = {"Bucket": self._bucket, "Key": f"{CHECK_KEY}~{uuid.uuid4().hex}"}
+        connection.client.put_object(**target, **self._options.write_arguments(), Body=b"")
+        try:
+            kept = connection.client.head_object(**target).get("StorageClass", "STANDARD")
+        finally:
+            connection.client.delete_object(**target)
+        if kept != self._options.storage_class:
+            raise StoreRefused(
+                f"{connection.place.of(None)} keeps objects as {kept}, not as {self._options.storage_class}; "
+                "leave out --storage-class, or use another store"
+            )
+
+
+def whole_checksum(answer: Mapping[str, Any]) -> int | None:
+    """Return the CRC-64/NVME of the whole object, where the store keeps that, and not one of its parts' checksums."""
+    text = answer.get("ChecksumCRC64NVME")
+    if text is None or answer.get("ChecksumType", "FULL_OBJECT") != "FULL_OBJECT":
+        return None
+    try:
+        return from_base64(text)
+    except ValueError:
+        return None

@@ -1,0 +1,338 @@
+"""Who we are, where the bucket is, and the two libraries' clients for it, learnt once and kept.
+
+boto3's chain finds the credentials and the endpoint for both libraries, so that they never differ.
+"""
+
+import logging
+import math
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import boto3.session
+import botocore.session
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, PartialCredentialsError, ProfileNotFound
+from botocore.utils import parse_timestamp
+from obstore.exceptions import BaseError
+from obstore.store import S3Store as Mover
+
+from tablesnap.errors import StoreRefused, StoreUnavailable
+from tablesnap.store.s3_errors import Place, answer_of, error_of, one_line
+
+if TYPE_CHECKING:
+    # Known to type checkers alone.
+    from obstore.store import ClientConfig, S3Config, S3Credential
+
+DEFAULT_REGION = "us-east-1"
+CONNECT_SECONDS = 10
+READ_SECONDS = 120  # between two bytes, not for a whole request
+ATTEMPTS = 3  # whoever calls us tries again by himself, so this only bridges a hiccup
+CONNECTIONS = 64
+SLOWEST_BYTES_PER_SECOND = 256 << 10
+SMALLEST_CLASS = 8 << 20
+
+# botocore renews credentials when they have 10 minutes left at the latest, and obstore asks for them again when
+# 5 minutes of this are left: so it never signs with any that have fewer than 7 minutes.
+CREDENTIALS_TTL = timedelta(minutes=8)
+
+# obstore reads these by itself, and nothing that can be passed to it says "no": it would encrypt with another key.
+OBSTORE_ENVIRONMENT = (
+    "AWS_SERVER_SIDE_ENCRYPTION",
+    "AWS_SSE_KMS_KEY_ID",
+    "AWS_SSE_BUCKET_KEY_ENABLED",
+    "AWS_SSE_CUSTOMER_KEY_BASE64",
+    "AWS_COPY_IF_NOT_EXISTS",
+)
+
+# What goes wrong reaches our caller as an error, which says it in one line; these would say it in forty.
+for _noisy in ("boto3", "botocore", "urllib3"):
+    logging.getLogger(_noisy).setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True)
+class S3Options:
+    """What the operator said of the bucket. None leaves it to the environment."""
+
+    access_key: str | None = None
+    secret_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    region: str | None = None
+    endpoint_url: str | None = None
+    ca_bundle: str | None = None
+    storage_class: str | None = None
+    encryption: str | None = None  # None, "AES256", or the id of a KMS key
+    multipart_above: int = 5 << 30  # bytes
+    part_size: int = 256 << 20
+
+    def write_arguments(self) -> dict[str, str]:
+        """Return what boto3 is told whenever an object is begun."""
+        arguments = {"StorageClass": self.storage_class} if self.storage_class else {}
+        if self.encryption == "AES256":
+            return {**arguments, "ServerSideEncryption": "AES256"}
+        if self.encryption:
+            return {**arguments, "ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self.encryption}
+        return arguments
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One bucket, found."""
+
+    options: S3Options
+    place: Place
+    region: str
+    custom: bool  # not Amazon's own, so nothing it promises is taken on trust
+    client: Any  # boto3's
+    credentials: Any  # botocore's; renews itself
+    root_certificates: str | None
+    _movers: dict[int, Mover] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def ready(self) -> None:
+        """Have credentials that are not about to expire, or raise `StoreUnavailable`."""
+        try:
+            self.credentials.get_frozen_credentials()
+        # RuntimeError is botocore's for credentials that were renewed and are expired still.
+        except (BotoCoreError, ClientError, RuntimeError) as error:
+            raise no_credentials(self.place.bucket, error) from error
+
+    def can_move(self) -> bool:
+        """Tell whether obstore would write exactly what boto3 would."""
+        plain_name = not self.place.bucket.startswith("arn:") and not self.place.bucket.endswith("--x-s3")
+        return plain_name and not any(name in os.environ for name in OBSTORE_ENVIRONMENT)
+
+    def mover(self, size: int) -> Mover:
+        """Return obstore's client for objects of this size.
+
+        Its time limit is for a whole request, so there is one client for each doubling of the size.
+        """
+        doublings = max(0, math.ceil(math.log2(max(size, 1) / SMALLEST_CLASS)))
+        with self._lock:
+            if doublings not in self._movers:
+                self._movers[doublings] = self._make_mover(SMALLEST_CLASS << doublings)
+            return self._movers[doublings]
+
+    def _make_mover(self, largest: int) -> Mover:
+        url = urlsplit(self.place.endpoint)
+        virtual = not self.custom and "." not in self.place.bucket
+        endpoint = f"{url.scheme}://{self.place.bucket}.{url.netloc}" if virtual else self.place.endpoint.rstrip("/")
+        # Whatever can be said is said, because obstore would take what is not from AWS_* in the environment.
+        config: S3Config = {
+            "endpoint": endpoint,
+            "aws_endpoint_url_s3": endpoint,
+            "region": self.region,
+            "virtual_hosted_style_request": virtual,
+            "checksum_algorithm": "CRC64NVME",
+            "conditional_put": "etag",
+            # TLS and the checksum protect the bytes already; a SHA-256 would cost more than everything else.
+            "unsigned_payload": url.scheme == "https",
+            "skip_signature": False,
+            "s3_express": False,
+            "request_payer": False,
+            "disable_tagging": False,
+        }
+        encryption = self.options.write_arguments()
+        if "ServerSideEncryption" in encryption:
+            config["server_side_encryption"] = encryption["ServerSideEncryption"]
+        if "SSEKMSKeyId" in encryption:
+            config["sse_kms_key_id"] = encryption["SSEKMSKeyId"]
+        client: ClientConfig = {
+            "timeout": timedelta(seconds=60 + largest // SLOWEST_BYTES_PER_SECOND),
+            "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
+            "allow_http": url.scheme == "http",
+        }
+        if self.root_certificates is not None:
+            client["root_certificate"] = self.root_certificates
+        try:
+            return Mover(
+                self.place.bucket,
+                config=config,
+                client_options=client,
+                retry_config={"max_retries": ATTEMPTS - 1, "retry_timeout": timedelta(minutes=1)},
+                credential_provider=self._credential,
+            )
+        except BaseError as error:
+            said = one_line(str(error).partition("\n\nDebug source:")[0])
+            raise StoreRefused(
+                f"{self.place.of(None)} cannot be used: {said}; check AWS_* in the environment"
+            ) from error
+
+    def _credential(self) -> "S3Credential":
+        frozen = self.credentials.get_frozen_credentials()
+        return {
+            "access_key_id": frozen.access_key,
+            "secret_access_key": frozen.secret_key,
+            "token": frozen.token,
+            "expires_at": datetime.now(UTC) + CREDENTIALS_TTL,
+        }
+
+
+class Connector:
+    """Finds the bucket when it is first needed, and again after its credentials proved to be of no use."""
+
+    def __init__(self, bucket: str, options: S3Options) -> None:
+        self._bucket = bucket
+        self._options = options
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+
+    @property
+    def place(self) -> Place:
+        """What is known of the place, for messages."""
+        if self._connection is not None:
+            return self._connection.place
+        return Place(self._bucket, self._options.endpoint_url or "Amazon S3")
+
+    def connected(self) -> Connection:
+        """Return the connection, with credentials at hand; raise `StoreUnavailable` while there are none."""
+        with self._lock:
+            if self._connection is None:
+                self._connection = self._connect()
+            connection = self._connection
+        connection.ready()
+        return connection
+
+    def forget(self, connection: Connection) -> None:
+        """Look for credentials anew at the next call: whoever renewed them in a file did it for us, too."""
+        with self._lock:
+            if self._connection is connection:
+                self._connection = None
+
+    def _connect(self) -> Connection:
+        try:
+            # A new session each time: one that found no credentials remembers the files it looked into.
+            core = self._session()
+            credentials = core.get_credentials()
+            if credentials is None:
+                raise no_credentials(self._bucket, "none were found")
+            return self._find(core, credentials)
+        except (ProfileNotFound, PartialCredentialsError, ValueError) as error:
+            raise StoreRefused(f"s3://{self._bucket} cannot be used as configured: {one_line(error)}") from error
+        except (BotoCoreError, ClientError) as error:
+            raise no_credentials(self._bucket, error) from error
+
+    def _session(self) -> Any:
+        session = botocore.session.Session()
+        session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_moment)
+        given = explicit_credentials(self._options, os.environ)
+        if given is not None:
+            session.set_credentials(*given)
+        return session
+
+    def _find(self, core: Any, credentials: Any) -> Connection:
+        bundle = self._options.ca_bundle or core.get_config_variable("ca_bundle")
+        certificates = None if bundle is None else read_certificates(bundle)
+        region = self._options.region or os.environ.get("AWS_REGION") or core.get_config_variable("region")
+        session = boto3.session.Session(botocore_session=core)
+        unsigned = Config(s3={"addressing_style": "path"}, signature_version=UNSIGNED)
+        scout = self._client(session, region or DEFAULT_REGION, bundle, unsigned)
+        endpoint = scout.meta.endpoint_url
+        custom = not is_amazon(endpoint)
+        # On Amazon's own the environment's region is where this machine is, which says little of the bucket.
+        if not self._options.region and not (custom and region):
+            region = self._ask_region(scout, Place(self._bucket, endpoint)) or region
+        region = region or DEFAULT_REGION
+        s3: dict[str, Any] = {"addressing_style": "path" if custom else "auto"}
+        if urlsplit(endpoint).scheme == "https":
+            s3["payload_signing_enabled"] = False  # as for obstore
+        client = self._client(session, region, bundle, Config(s3=s3))
+        return Connection(
+            options=self._options,
+            place=Place(self._bucket, client.meta.endpoint_url),
+            region=region,
+            custom=custom,
+            client=client,
+            credentials=credentials,
+            root_certificates=certificates,
+        )
+
+    def _client(self, session: Any, region: str, bundle: str | None, config: Config) -> Any:
+        base = Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            max_pool_connections=CONNECTIONS,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            tcp_keepalive=True,
+            # We send our own checksum, and other S3s know none of those that boto3 would add.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        return session.client(
+            "s3",
+            region_name=region,
+            endpoint_url=self._options.endpoint_url,
+            verify=bundle,
+            config=base.merge(config),
+        )
+
+    def _ask_region(self, scout: Any, place: Place) -> str | None:
+        """Ask the bucket where it is: the answer has it even where it says 301 or 403."""
+        try:
+            headers = scout.head_bucket(Bucket=self._bucket)["ResponseMetadata"]["HTTPHeaders"]
+        except ClientError as error:
+            headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+            answer = answer_of(error)
+            if "x-amz-bucket-region" not in headers and answer is not None and answer.status >= 500:
+                raise error_of(error, place, None) from error
+        except BotoCoreError as error:
+            raise error_of(error, place, None) from error
+        region: str | None = headers.get("x-amz-bucket-region")
+        return region
+
+
+def no_credentials(bucket: str, why: object) -> StoreUnavailable:
+    """Make the error for credentials that are not yet to be had."""
+    return StoreUnavailable(
+        f"no credentials for s3://{bucket} yet: {one_line(why)}; give -k and -s, or set up any source that boto3 knows"
+    )
+
+
+def explicit_credentials(options: S3Options, environment: Mapping[str, str]) -> tuple[str, str, str | None] | None:
+    """Return the access key, secret key and token that the operator gave, or None if boto3's chain is to find them.
+
+    What was not given is taken from the environment, as 1.x did: ``-k`` beside AWS_SECRET_ACCESS_KEY. The token is
+    not, where both keys were given: it would belong to others.
+    """
+    given = (options.access_key, options.secret_key, options.session_token)
+    if not any(given):
+        return None
+    access = options.access_key or environment.get("AWS_ACCESS_KEY_ID")
+    secret = options.secret_key or environment.get("AWS_SECRET_ACCESS_KEY")
+    if not access and not secret:
+        return None
+    if not access or not secret:
+        raise StoreRefused("one half of the credentials is missing; give both -k and -s, or neither")
+    token = options.session_token
+    if not (options.access_key and options.secret_key):
+        token = token or environment.get("AWS_SECURITY_TOKEN") or environment.get("AWS_SESSION_TOKEN")
+    return access, secret, token or None
+
+
+def is_amazon(endpoint: str) -> bool:
+    """Tell whether *endpoint* is Amazon's own."""
+    host = urlsplit(endpoint).hostname or ""
+    return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+
+
+def read_certificates(path: str) -> str:
+    """Read a file of trusted certificates, or raise `StoreRefused`."""
+    try:
+        return Path(path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreRefused(f"the certificates in {path} cannot be read: {error}; check --ca-bundle") from error
+
+
+def parse_moment(text: Any) -> datetime:
+    """Read a time of S3's: botocore's own parser takes most of the time that a listing costs."""
+    try:
+        return datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        moment: datetime = parse_timestamp(text)
+        return moment

@@ -1,0 +1,196 @@
+"""From what S3, boto3 and obstore say to the errors of the store port.
+
+An *outage* may pass by itself, so it is tried again; a *refusal* needs somebody to change something.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ParamValidationError,
+    SSLError,
+    UnsupportedSignatureVersionError,
+    ValidationError,
+)
+
+from tablesnap.errors import (
+    AlreadyStored,
+    DamagedUpload,
+    FileChanged,
+    KeyRefused,
+    NoSuchObject,
+    StoreError,
+    StoreRefused,
+    StoreUnavailable,
+    TablesnapError,
+)
+from tablesnap.store.keys import shown
+
+# Codes as of https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html and as seen on other servers.
+_OUTAGES = {
+    "BandwidthLimitExceeded",
+    "ConditionalRequestConflict",  # somebody else is creating this key just now
+    "IncompleteBody",
+    "InternalError",
+    "NoSuchUpload",  # our unfinished upload was cleaned away by somebody
+    "OperationAborted",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestTimeout",
+    "ServiceUnavailable",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequests",
+}
+_CLOCK = {"RequestTimeTooSkewed", "RequestExpired"}
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"}
+_WRONG_KEYS = {
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "InvalidToken",
+    "InvalidClientTokenId",
+    "XAdminUserNotFound",
+}
+_WRONG_REGION = {"PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraint"}
+_DAMAGED = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"}
+_UNNAMEABLE = {
+    "DirectoryObjectContainsData",
+    "ExistingObjectIsDirectory",
+    "KeyTooLongError",
+    "ObjectParentIsFile",
+    "XMinioInvalidObjectName",
+}
+_NOT_THERE = {"NoSuchKey", "NotFound", "404", ""}  # a HEAD has no body to say more
+
+
+class RequestUnknown(StoreRefused):
+    """The store does not implement what it was asked."""
+
+
+# Credentials that are of no more use: whoever replaced them on disk should not have to restart us as well.
+STALE_CREDENTIALS = _EXPIRED | _WRONG_KEYS
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a message says of where it happened."""
+
+    bucket: str
+    endpoint: str
+
+    def of(self, key: str | None) -> str:
+        """Name the object, or the bucket if *key* is None, and the endpoint."""
+        name = f"s3://{self.bucket}" + ("" if key is None else f"/{shown(key)}")
+        return f"{name} at {self.endpoint}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the store said when it did not do as asked: its HTTP status, its code for the error, and its words."""
+
+    status: int
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return one_line(
+            f"{self.code or self.status} ({self.message})" if self.message else self.code or str(self.status)
+        )
+
+
+def one_line(text: object) -> str:
+    """Make a message of one line of whatever a library said."""
+    return " ".join(str(text).split())[:500]
+
+
+def answer_of(error: BaseException) -> Answer | None:
+    """Return what the store answered, or None if there was no answer."""
+    if isinstance(error, ClientError):
+        said = error.response.get("Error", {})
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return Answer(int(status), str(said.get("Code", "")), str(said.get("Message", "")))
+    # obstore has the answer in its message alone, before a dump of its own innards.
+    text = str(error).partition("\n\nDebug source:")[0]
+    status = re.search(r"status code: (\d{3})", text)
+    if status is None:
+        return None
+    code = re.search(r"<Code>([^<]*)</Code>", text)
+    message = re.search(r"<Message>([^<]*)</Message>", text)
+    return Answer(int(status[1]), code[1] if code else "", message[1] if message else "")
+
+
+def error_of_answer(answer: Answer, place: Place, key: str | None) -> StoreError:
+    """Say what *answer* means, and what to try."""
+    where = place.of(key)
+    code, status = answer.code, answer.status
+    if code == "NoSuchBucket" or (status == 404 and code in _NOT_THERE and key is None):
+        return StoreRefused(f"there is no bucket {place.bucket} at {place.endpoint}; create it, or correct its name")
+    if code in _DAMAGED:
+        return DamagedUpload(f"{where} arrived damaged, and was not stored: {answer}")
+    if code in _UNNAMEABLE and key is not None:
+        return KeyRefused(f"{where} cannot be named so in this store: {answer}")
+    if code in _CLOCK:
+        return StoreUnavailable(f"{where}: the store's clock and this machine's differ ({answer}); set the clock")
+    if code in _EXPIRED:
+        return StoreUnavailable(f"{where}: the credentials have expired ({answer}); renew them")
+    if code in _WRONG_KEYS:
+        return StoreRefused(
+            f"{where}: the store does not accept these credentials ({answer}); check both keys and token"
+        )
+    if code in _WRONG_REGION or status in (301, 307):
+        return StoreRefused(f"{where} is in another region ({answer}); name it with --aws-region, or leave that out")
+    if status == 412 and key is not None:
+        return AlreadyStored(key)
+    if status == 501:
+        return RequestUnknown(f"{where}: the store does not know how: {answer}")
+    if code in _OUTAGES or status in (408, 409, 429) or status >= 500:
+        return StoreUnavailable(f"{where}: the store cannot do it just now: {answer}")
+    if status == 404 and code in _NOT_THERE and key is not None:
+        return NoSuchObject(key)
+    if code.startswith("KMS") or code == "InvalidStorageClass":
+        return StoreRefused(f"{where}: {answer}; check --with-sse and --storage-class")
+    if status in (401, 403):
+        return StoreRefused(
+            f"{where}: access was denied ({answer}); check what these credentials may do in this bucket"
+        )
+    return StoreRefused(f"{where}: the store refused: {answer}")
+
+
+def error_of(error: BaseException, place: Place, key: str | None) -> TablesnapError:
+    """Say what an exception of boto3 or obstore means."""
+    for cause in causes(error):
+        if isinstance(cause, FileChanged):
+            return cause
+    answer = answer_of(error)
+    if answer is not None:
+        return error_of_answer(answer, place, key)
+    where = place.of(key)
+    said = one_line(str(error).partition("\n\nDebug source:")[0])
+    if isinstance(error, (ParamValidationError, ValidationError, UnsupportedSignatureVersionError)):
+        return StoreRefused(f"{where}: the request makes no sense to boto3: {said}")
+    if isinstance(error, SSLError) and "CERTIFICATE_VERIFY_FAILED" in said:
+        return StoreRefused(f"{where}: its certificate is not trusted ({said}); name its authority with --ca-bundle")
+    if "redirect without LOCATION" in said:
+        return StoreRefused(f"{where} is in another region; name it with --aws-region, or leave that out")
+    return StoreUnavailable(f"{where} does not answer: {said}")
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield *error* and what it came from; botocore keeps what a body's read raised in an argument of its own."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        cause = waiting.pop()
+        if cause is None or id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        waiting += [cause.__cause__, cause.__context__]
+        if isinstance(cause, BotoCoreError):
+            inner = cause.kwargs.get("error")
+            waiting.append(inner if isinstance(inner, BaseException) else None)

@@ -1,0 +1,125 @@
+"""Sending content with boto3 in bounded memory: in one request, or in parts."""
+
+from collections.abc import Mapping
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import suppress
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tablesnap.checksum import crc64nvme, to_base64
+from tablesnap.store.port import READ_SIZE, Content
+
+LARGEST_PUT = 5 << 30  # bytes
+SMALLEST_PART = 5 << 20
+LARGEST_PART = 5 << 30
+MOST_PARTS = 10_000
+PARTS_AT_ONCE = 4
+
+
+class Slice:
+    """A part of a content as a file: boto3 reads it a few KiB at a time, and again from the start where it retries."""
+
+    def __init__(self, content: Content, start: int, size: int) -> None:
+        self._content = content
+        self._start = start
+        self._size = size
+        self._position = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return up to *size* bytes, or all that is left."""
+        left = self._size - self._position
+        wanted = left if size is None or size < 0 else min(size, left)
+        data = self._content.read(self._start + self._position, wanted) if wanted > 0 else b""
+        self._position += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move as a file does."""
+        self._position = offset + (0, self._position, self._size)[whence]
+        return self._position
+
+    def tell(self) -> int:
+        """Return the position, as a file does."""
+        return self._position
+
+    def checksum(self) -> int:
+        """Return the CRC-64/NVME of the slice."""
+        checksum, offset = 0, 0
+        while offset < self._size:
+            data = self._content.read(self._start + offset, min(READ_SIZE, self._size - offset))
+            checksum = crc64nvme(data, checksum)
+            offset += len(data)
+        return checksum
+
+
+def plan_parts(size: int, part_size: int) -> list[tuple[int, int]]:
+    """Return where each part starts and its size: as asked, but within S3's limits for a part and for their number."""
+    length = min(max(part_size, SMALLEST_PART, -(-size // MOST_PARTS)), LARGEST_PART)
+    return [(start, min(length, size - start)) for start in range(0, size, length)]
+
+
+def put(client: Any, target: Mapping[str, str], content: Content, arguments: Mapping[str, Any]) -> None:
+    """Store *content* in one request."""
+    client.put_object(
+        **target,
+        **arguments,
+        Body=Slice(content, 0, content.size),
+        ChecksumAlgorithm="CRC64NVME",
+        ChecksumCRC64NVME=to_base64(content.checksum),
+    )
+
+
+def put_in_parts(
+    client: Any,
+    target: Mapping[str, str],
+    content: Content,
+    arguments: Mapping[str, Any],
+    *,
+    part_size: int,
+    condition: Mapping[str, str],
+) -> None:
+    """Store *content* in parts, or leave nothing of it."""
+    upload = client.create_multipart_upload(
+        **target, **arguments, ChecksumAlgorithm="CRC64NVME", ChecksumType="FULL_OBJECT"
+    )
+    begun = {**target, "UploadId": upload["UploadId"]}
+    try:
+        parts = _send_parts(client, begun, content, part_size)
+        client.complete_multipart_upload(
+            **begun,
+            **condition,
+            MultipartUpload={"Parts": parts},
+            ChecksumType="FULL_OBJECT",
+            ChecksumCRC64NVME=to_base64(content.checksum),
+        )
+    except BaseException:
+        # Whatever it was: parts that nobody completes are invisible, and paid for until somebody looks.
+        with suppress(BotoCoreError, ClientError):
+            client.abort_multipart_upload(**begun)
+        raise
+
+
+def _send_parts(client: Any, begun: Mapping[str, str], content: Content, part_size: int) -> list[dict[str, Any]]:
+    pool = ThreadPoolExecutor(PARTS_AT_ONCE, thread_name_prefix="part")
+    try:
+        sent = [
+            pool.submit(_send_part, client, begun, number, Slice(content, start, size))
+            for number, (start, size) in enumerate(plan_parts(content.size, part_size), 1)
+        ]
+        wait(sent, return_when=FIRST_EXCEPTION)
+        for future in sent:
+            # One part's failure is everyone's: the others are cancelled below.
+            if future.done() and (error := future.exception()) is not None:
+                raise error
+        return [future.result() for future in sent]
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _send_part(client: Any, begun: Mapping[str, str], number: int, body: Slice) -> dict[str, Any]:
+    checksum = to_base64(body.checksum())
+    answer = client.upload_part(
+        **begun, PartNumber=number, Body=body, ChecksumAlgorithm="CRC64NVME", ChecksumCRC64NVME=checksum
+    )
+    return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumCRC64NVME": checksum}
