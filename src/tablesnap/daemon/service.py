@@ -101,6 +101,7 @@ class Daemon:
         self._backlog = 0
         self._next_report = self._now() + REPORT_SECONDS
         self._next_announcement = 0.0
+        self._next_tick = 0.0
 
     def run(self) -> None:
         """Work until `stop` is called. Raises `StoreRefused` if the store will not do what it is needed for."""
@@ -110,7 +111,9 @@ class Daemon:
         stopping = False
         while not stopping:
             stopping = self._handle_waiting(TICK_SECONDS)
-            self._tick()
+            if self._now() >= self._next_tick:
+                self._tick()
+                self._next_tick = self._now() + TICK_SECONDS
         self._finish()
 
     def stop(self) -> None:
