@@ -241,6 +241,10 @@ class Daemon:
             spell_count(len(found), "file"),
             spell_size(sum(one.size for one in found)),
         )
+        if started.unwatched:
+            log.warning(
+                "%s without a watch: what happens there is seen late", spell_count(started.unwatched, "directory")
+            )
         if not self._settings.recursive:
             self._warn_of_what_is_below()
         self._started = True

@@ -42,6 +42,7 @@ class Started:
     """Every directory that was there at start has been hinted at."""
 
     directories: int
+    unwatched: int = 0  # of these, how many have no watch and are looked at instead
 
 
 @dataclass(frozen=True)

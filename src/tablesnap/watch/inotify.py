@@ -69,6 +69,7 @@ class Watcher:
         self._left: set[str] = set()  # was there already and not asked for: no -r
         self._identity: dict[str, tuple[int, int]] = {}  # device and inode of each PATH when it was watched
         self._moved_away: set[int] = set()  # cookies of watched directories that were renamed
+        self._said: set[str] = set()
         self._next_look = 0.0
         self._rescan_asked = threading.Event()
         self._stopped = threading.Event()
@@ -98,7 +99,7 @@ class Watcher:
             )
         for path in self._paths:
             self._watch_tree(path, everything=self._recursive, at_start=True)
-        self._hear(Started(directories=len(self._descriptor_of) + len(self._unwatched)))
+        self._hear(Started(directories=len(self._descriptor_of) + len(self._unwatched), unwatched=len(self._unwatched)))
         while not self._stopped.is_set():
             for event in self._events():
                 self._heed(event)
@@ -207,13 +208,16 @@ class Watcher:
             return
         else:
             why, advice = error.strerror or str(error), "look at the system's log (dmesg)"
-        log.error(
-            "cannot watch %s: %s; looking at it each %.0f s instead. To be told at once, %s",
+        # Out of watches, thousands of directories may follow: the first is enough to say what to do.
+        log.log(
+            logging.DEBUG if why in self._said else logging.ERROR,
+            "cannot watch %s: %s; looking at it, and at all that follow, each %.0f s instead. To be told at once, %s",
             path,
             why,
             UNWATCHED_EVERY_SECONDS,
             advice,
         )
+        self._said.add(why)
 
     def _directories_in(self, path: str) -> Iterator[str]:
         try:
