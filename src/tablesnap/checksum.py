@@ -12,7 +12,7 @@ def crc64nvme(data: Buffer, previous: int = 0) -> int:
     Source: NVM Express NVM Command Set Specification, 64b CRC; `S3 checking object integrity
     <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>`_.
     """
-    return int(checksums.crc64nvme(data, previous))  # type: ignore[no-untyped-call]
+    return int(checksums.crc64nvme(data, previous))
 
 
 def to_hex(checksum: int) -> str:
