@@ -1,6 +1,5 @@
 """How paths become keys. The layout is a public API: see docs/reference/bucket-layout.md."""
 
-import os
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +23,7 @@ class Keys:
         Consecutive slashes become one and leading ones go, as boto 2 did to the requests of 1.x. Bytes of a name that
         are no UTF-8 are spelt ``\\xNN``, since a key is text; the index holds the exact name and the exact key.
         """
-        text = os.fsencode(path).decode("utf-8", "backslashreplace")
+        text = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         return re.sub("/+", "/", f"{self.prefix}{self.node}{self.separator}{text}").lstrip("/")
 
     def below(self, directory: str) -> str:
