@@ -1,6 +1,5 @@
 """Hold one file open, and know its bytes."""
 
-import errno
 import grp
 import json
 import mmap
@@ -12,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 
-from tablesnap.capture.listing import incarnation_of, look_at_file
+from tablesnap.capture.listing import advice_on, incarnation_of, look_at_file
 from tablesnap.capture.pace import Pace
 from tablesnap.checksum import crc64nvme
 from tablesnap.errors import CannotRead, FileChanged, FileVanished
@@ -20,13 +19,6 @@ from tablesnap.rules import sstable
 from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.index import Owner
 from tablesnap.store.port import READ_SIZE, Content
-
-_ADVICE = {
-    errno.EACCES: "let the user tablesnap runs as read it",
-    errno.EPERM: "let the user tablesnap runs as read it",
-    errno.EMFILE: "raise the limit of open files (ulimit -n, or LimitNOFILE= of the service)",
-    errno.ENFILE: "raise sysctl fs.file-max",
-}
 
 IN_MEMORY = 4 << 20  # bytes; a smaller file is read whole, which costs less than two passes over a descriptor
 
@@ -93,8 +85,7 @@ def _open(path: str) -> int:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileVanished(f"{path} was gone before it was read") from error
     except OSError as error:
-        advice = _ADVICE.get(error.errno or 0, "look at the disk (dmesg)")
-        raise CannotRead(f"{path} cannot be opened: {error.strerror}; {advice}") from error
+        raise CannotRead(f"{path} cannot be opened: {error.strerror}; {advice_on(error)}") from error
 
 
 @contextmanager
@@ -135,7 +126,7 @@ def _read(descriptor: int, length: int, name: str) -> bytes:
         try:
             piece = os.pread(descriptor, length - offset, offset)
         except OSError as error:
-            raise CannotRead(f"{name} cannot be read: {error.strerror}; look at the disk (dmesg)") from error
+            raise CannotRead(f"{name} cannot be read: {error.strerror}; {advice_on(error)}") from error
         if not piece:
             break
         pieces.append(piece)

@@ -1,10 +1,23 @@
 """Look at a directory, or at one file."""
 
+import errno
 import os
 import stat
 from dataclasses import dataclass, field
 
 from tablesnap.rules.incarnation import Incarnation
+
+_ADVICE = {
+    errno.EACCES: "let the user tablesnap runs as read it",
+    errno.EPERM: "let the user tablesnap runs as read it",
+    errno.EMFILE: "raise the limit of open files (ulimit -n, or LimitNOFILE= of the service)",
+    errno.ENFILE: "raise sysctl fs.file-max",
+}
+
+
+def advice_on(error: OSError) -> str:
+    """Say what to try where the system will not let us read something."""
+    return _ADVICE.get(error.errno or 0, "look at the disk (dmesg)")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
-from tablesnap.capture.listing import Listing, look_at_directory, look_at_file
+from tablesnap.capture.listing import Listing, advice_on, look_at_directory, look_at_file
 from tablesnap.daemon.directory import Directory, Pending
 from tablesnap.daemon.messages import Task
 from tablesnap.daemon.settings import Settings
@@ -51,6 +51,7 @@ class Intake:
         self._now = now
         self._settling: set[tuple[str, str]] = set()
         self._links_told: set[str] = set()
+        self._unlistable: set[str] = set()
 
     def heed(self, directory: Directory, hint: FileHint) -> None:
         """Act on what the kernel said of a file."""
@@ -118,11 +119,23 @@ class Intake:
         """List *directory*, and say which links are not followed. None: it cannot be listed."""
         try:
             listing = look_at_directory(directory.path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
+            directory.changed_since = None
             return None
         except OSError as error:
-            log.error("cannot list %s: %s; let the user tablesnap runs as read it", directory.path, error.strerror)
+            # Once, not at each try: it is tried again until it can be done.
+            said = directory.path in self._unlistable
+            log.log(
+                logging.DEBUG if said else logging.ERROR,
+                "cannot list %s, and will try again: %s; %s",
+                directory.path,
+                error.strerror,
+                advice_on(error),
+            )
+            self._unlistable.add(directory.path)
+            directory.changed_since = directory.last_event = self._now()
             return None
+        self._unlistable.discard(directory.path)
         for link in listing.links:
             path = os.path.join(directory.path, link)
             if path not in self._links_told:

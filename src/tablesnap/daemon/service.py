@@ -380,7 +380,6 @@ class Daemon:
         taken_at = self._wall_clock()
         listing = self._intake.list_directory(directory)
         if listing is None:
-            directory.changed_since = None
             return
         unknown = self._intake.unknown(directory, listing)
         for name in unknown:

@@ -226,6 +226,7 @@ class Watcher:
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR):
                 self._cannot_watch(path, error)
+                self._unwatched.add(path)  # what is below it is not known: look again
             return
         yield from sorted(found)
 
