@@ -17,6 +17,8 @@ def is_backed_up(directory: str, name: str, selection: Selection) -> bool:
     component = sstable.parse(name)
     if component is not None and component.temporary:
         return False  # never finished under this name, in any version of Cassandra
+    if sstable.is_bookkeeping(name):
+        return False  # restored, it would make Cassandra delete sstables
     return selection.selects(posixpath.join(directory, name))
 
 

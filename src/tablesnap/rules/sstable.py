@@ -26,6 +26,9 @@ _NAME = re.compile(
     re.VERBOSE | re.ASCII,
 )
 
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_BOOKKEEPING = re.compile(rf"(?:(?:[a-z]+-)?[a-z]{{2}}_)?txn_[a-z]+_{_UUID}\.log|{_UUID}\.lockfile", re.ASCII)
+
 DATA = "Data.db"
 
 # Written once and never again in place, so that a memory map of them cannot be truncated under a reader.
@@ -57,3 +60,12 @@ def may_be_mapped(name: str) -> bool:
     """Say whether a file of this *name* may be memory-mapped: truncating a mapped file kills the process."""
     component = parse(name)
     return component is not None and not component.temporary and component.component in WRITTEN_ONCE
+
+
+def is_bookkeeping(name: str) -> bool:
+    """Say whether a file of this *name* is a transaction log (3.0 and later) or a streaming lock (2.0 to 2.2).
+
+    Neither is ever backed up: a restored log without its last record makes Cassandra delete, at its next start, the
+    sstables that the log says were being added. Source: ``o.a.c.db.lifecycle.LogFile``, ``StreamLockfile``.
+    """
+    return _BOOKKEEPING.fullmatch(name) is not None
