@@ -308,12 +308,13 @@ class Daemon:
             directory.note_change(self._now())  # what came and went meanwhile shows when it is looked at
 
     def _say_what_was_found(self, judged: Judged) -> None:
-        log.info(
-            "of the files found at start, stored already: %d; still to be stored or compared: %d (%s)",
-            judged.stored,
-            judged.waiting,
-            spell_size(judged.size),
-        )
+        if judged.stored or judged.waiting:
+            log.info(
+                "of the files found at start, stored already: %d; still to be stored or compared: %d (%s)",
+                judged.stored,
+                judged.waiting,
+                spell_size(judged.size),
+            )
         if judged.left_alone:
             log.warning(
                 "%s found at start unprotected, because -B was not given; start with -B to store what is there too",
