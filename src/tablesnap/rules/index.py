@@ -4,10 +4,10 @@ The body keeps the single pair of 1.x first, so that its restore reads ours; wha
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from tablesnap.checksum import to_hex
 from tablesnap.errors import UnreadableIndex
@@ -16,6 +16,7 @@ from tablesnap.rules.incarnation import Incarnation
 
 FORMAT = 2
 _OURS = "tablesnap"
+_CHECKSUM = re.compile("[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -143,39 +144,83 @@ def decode(body: bytes, directory_key: str) -> Index:
             return Index(directory=directory, names=tuple(names), format=1)
         if ours["format"] != FORMAT:
             raise UnreadableIndex(f"its format is {ours['format']}, and this version reads {FORMAT}; use a newer one")
-        owners = [Owner(*owner) for owner in ours["owners"]]
+        owners = [_owner(*owner) for owner in ours["owners"]]
         return Index(
             directory=directory,
             names=tuple(names),
             files={name: _stored(name, entry, owners, directory_key) for name, entry in ours["files"].items()},
-            missing=tuple(ours["missing"]),
-            node=ours["node"],
-            taken_at=_read(ours["taken_at"]),
-            seen_at=_read(ours["seen_at"]),
-            next=tuple(ours["next"]),
-            live=ours["live"],
+            missing=_texts(ours["missing"]),
+            node=_text(ours["node"]),
+            taken_at=_moment(ours["taken_at"]),
+            seen_at=_moment(ours["seen_at"]),
+            next=_texts(ours["next"]),
+            live=_text(ours["live"]),
         )
+    except RecursionError as error:
+        raise UnreadableIndex("it is nested deeper than any index") from error
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, StopIteration) as error:
         raise UnreadableIndex(f"it is damaged ({type(error).__name__}: {error})") from error
 
 
-def _stored(name: str, entry: list[Any], owners: list[Owner], directory_key: str) -> StoredFile:
+# Every field is looked at here, because whoever has an `Index` goes by it: a purge above all.
+
+
+def _stored(name: str, entry: list[object], owners: list[Owner], directory_key: str) -> StoredFile:
     size, checksum, mtime_ns, mode, owner, *key = entry
+    if len(key) > 1 or not _CHECKSUM.fullmatch(_text(checksum)):
+        raise ValueError(f"{entry!r} describes no file")
     return StoredFile(
-        key=key[0] if key else directory_key + name,
-        size=size,
-        checksum=int(checksum, 16),
-        mtime_ns=mtime_ns,
-        mode=mode,
-        owner=owners[owner],
+        key=_text(key[0]) if key else directory_key + name,
+        size=_natural(size),
+        checksum=int(_text(checksum), 16),
+        mtime_ns=_whole(mtime_ns),
+        mode=_natural(mode),
+        owner=owners[_natural(owner)],
     )
+
+
+def _owner(uid: object, gid: object, user: object, group: object) -> Owner:
+    return Owner(
+        uid=_natural(uid),
+        gid=_natural(gid),
+        user=None if user is None else _text(user),
+        group=None if group is None else _text(group),
+    )
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{value!r} is no whole number")
+    return value
+
+
+def _natural(value: object) -> int:
+    number = _whole(value)
+    if number < 0:
+        raise ValueError(f"{number} is below nothing")
+    return number
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is no list")
+    return tuple(_text(one) for one in value)
+
+
+def _moment(value: object) -> datetime:
+    moment = datetime.fromisoformat(_text(value))
+    if moment.tzinfo is None:
+        raise ValueError(f"{value!r} does not say its time zone")
+    return moment
 
 
 def _spell(moment: datetime | None) -> str:
     if moment is None:
         raise ValueError("a restore point without a moment")
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _read(text: str) -> datetime:
-    return datetime.fromisoformat(text)
