@@ -1,0 +1,326 @@
+"""An index is read by our restore, by 1.x's, and by people with curl: it round-trips, or says that it is damaged."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tablesnap.errors import UnreadableIndex
+from tablesnap.rules.index import Index, Owner, StoredFile, decode, encode, names_for_1x, newest_file
+from tests.rules.test_keys import names
+
+BELOW = "n:/d/"
+OWNER = Owner(uid=1, gid=2, user="cassandra", group="cassandra")
+MOMENT = datetime(2026, 11, 22, 20, 25, 17, 123456, tzinfo=UTC)
+
+
+def stored(key: str, *, mtime_ns: int = 5, checksum: int = 7) -> StoredFile:
+    return StoredFile(key=key, size=3, checksum=checksum, mtime_ns=mtime_ns, mode=0o100644, owner=OWNER)
+
+
+def plain(*wanted: str) -> dict[str, StoredFile]:
+    return {name: stored(BELOW + name) for name in wanted}
+
+
+def index_of(files: dict[str, StoredFile], previous: Index | None = None) -> Index:
+    return Index(directory="/d", names=names_for_1x(files, BELOW, previous), files=files, node="n", taken_at=MOMENT)
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+owners = st.builds(
+    Owner,
+    uid=st.integers(0, 2**32),
+    gid=st.integers(0, 2**32),
+    user=st.none() | texts,
+    group=st.none() | texts,
+)
+moments = st.datetimes(min_value=datetime(1970, 1, 1)).map(lambda one: one.replace(tzinfo=UTC))  # noqa: DTZ001 - given one here
+
+
+@st.composite
+def indexes(draw: st.DrawFn) -> Index:
+    files = {
+        name: StoredFile(
+            key=draw(st.just(BELOW + name) | texts),
+            size=draw(st.integers(0, 2**63)),
+            checksum=draw(st.integers(0, 2**64 - 1)),
+            mtime_ns=draw(st.integers(-(2**63), 2**63)),
+            mode=draw(st.integers(0, 0o177777)),
+            owner=draw(owners),
+        )
+        for name in draw(st.lists(names, max_size=5, unique=True))
+    }
+    return Index(
+        directory="/" + draw(names),
+        names=tuple(draw(st.lists(names, max_size=5))),
+        files=files,
+        missing=tuple(draw(st.lists(names, max_size=3))),
+        node=draw(texts),
+        taken_at=draw(moments),
+        seen_at=draw(moments),
+        next=tuple(draw(st.lists(texts, max_size=3))),
+        live=draw(texts),
+    )
+
+
+@given(indexes())
+def test_an_index_is_read_back_as_it_was_written(index: Index) -> None:
+    assert decode(encode(index, BELOW), BELOW) == index
+
+
+@given(indexes())
+def test_1x_finds_its_one_pair_first(index: Index) -> None:
+    document = json.loads(encode(index, BELOW))
+
+    assert next(iter(document.items())) == (index.directory, list(index.names))
+    assert list(document)[1:] == ["tablesnap"]
+
+
+def test_an_index_of_1x_is_read_and_names_what_its_names_stand_for() -> None:
+    body = b'{"/var/lib/c/ks/t": ["nb-1-big-Data.db", "snapshots", "nb-1-big-TOC.txt"]}'
+
+    index = decode(body, "n:/var/lib/c/ks/t/")
+
+    assert (index.directory, index.format, index.taken_at) == ("/var/lib/c/ks/t", 1, None)
+    assert index.files == {}
+    assert index.keys("n:/var/lib/c/ks/t/") >= {
+        "n:/var/lib/c/ks/t/nb-1-big-Data.db",
+        "n:/var/lib/c/ks/t/nb-1-big-TOC.txt",
+    }
+
+
+def test_the_names_for_1x_are_no_keys_of_an_index_of_ours() -> None:
+    index = replace(index_of({"a": stored(BELOW + "a~01")}), names=("a",), next=("n:/d/b",))
+
+    assert index.keys(BELOW) == {BELOW + "a~01", "n:/d/b"}
+
+
+def whole() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(encode(replace(index_of(plain("a", "b")), seen_at=MOMENT), BELOW))
+    return document
+
+
+def ours(**changes: object) -> bytes:
+    document = whole()
+    document["tablesnap"] |= changes
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff\xfe\x00",
+        b"no JSON",
+        b"null",
+        b"7",
+        b'"text"',
+        b"[]",
+        b"{}",
+        b'{"/d": null}',
+        b'{"/d": "abc"}',
+        b'{"/d": {"a": 1}}',
+        b'{"/d": [1, 2]}',
+        b'{"/d": ["a", ["b"]]}',
+        b'{"tablesnap": {"format": 2}}',
+        b'{"/d": ["a"], "tablesnap": 7}',
+        b'{"/d": ["a"], "tablesnap": {}}',
+        b'{"/d": ["a"], "tablesnap": []}',
+        b"[" * 200_000,
+        b'{"/d": ' + b"[" * 200_000,
+        b'{"/d": ["a"], "tablesnap": {"format": ' + b"9" * 5_000 + b"}}",
+        ours(format=3),
+        ours(format="2"),
+        ours(format=None),
+        ours(taken_at=None),
+        ours(taken_at=5),
+        ours(taken_at="yesterday"),
+        ours(taken_at="2026-11-22T20:25:17.123456"),
+        ours(seen_at="2026-11-22"),
+        ours(node=None),
+        ours(live=7),
+        ours(missing="abc"),
+        ours(missing=[1]),
+        ours(missing={"a": 1}),
+        ours(next="abc"),
+        ours(next=[["a"]]),
+        ours(owners=None),
+        ours(owners=[]),
+        ours(owners=[[1]]),
+        ours(owners=[["root", 0, None, None]]),
+        ours(owners=[[0, 0, 5, None]]),
+        ours(owners=[[0, 0, None, None, None]]),
+        ours(files=None),
+        ours(files=["a"]),
+        ours(files={"a": None}),
+        ours(files={"a": []}),
+        ours(files={"a": ["3", "0000000000000007", 5, 0o644, 0]}),
+        ours(files={"a": [-1, "0000000000000007", 5, 0o644, 0]}),
+        ours(files={"a": [3, 7, 5, 0o644, 0]}),
+        ours(files={"a": [3, "xyz", 5, 0o644, 0]}),
+        ours(files={"a": [3, "-000000000000007", 5, 0o644, 0]}),
+        ours(files={"a": [3, "07", 5, 0o644, 0]}),
+        ours(files={"a": [3, "1" * 17, 5, 0o644, 0]}),
+        ours(files={"a": [3, "0000000000000007", 5.5, 0o644, 0]}),
+        ours(files={"a": [3, "0000000000000007", None, 0o644, 0]}),
+        ours(files={"a": [3, "0000000000000007", 5, "rw", 0]}),
+        ours(files={"a": [3, "0000000000000007", 5, 0o644, 9]}),
+        ours(files={"a": [3, "0000000000000007", 5, 0o644, -1]}),
+        ours(files={"a": [3, "0000000000000007", 5, 0o644, 0, 5]}),
+        ours(files={"a": [3, "0000000000000007", 5, 0o644, 0, ["key"]]}),
+        ours(files={"a": [3, "0000000000000007", 5, 0o644, 0, "key", "more"]}),
+        ours(files={"a": [True, "0000000000000007", 5, 0o644, 0]}),
+    ],
+    ids=lambda body: ascii(body[-60:]),
+)
+def test_a_damaged_index_is_unreadable_and_nothing_else(body: bytes) -> None:
+    with pytest.raises(UnreadableIndex):
+        decode(body, BELOW)
+
+
+@given(st.data())
+def test_an_index_cut_short_or_with_one_byte_changed_is_read_or_unreadable(data: st.DataObject) -> None:
+    body = json.dumps(whole()).encode()
+    at = data.draw(st.integers(0, len(body) - 1))
+    damaged = data.draw(st.sampled_from([body[:at], body[:at] + data.draw(st.binary(max_size=2)) + body[at + 1 :]]))
+
+    try:
+        index = decode(damaged, BELOW)
+    except UnreadableIndex:
+        return
+
+    encode(replace(index, taken_at=MOMENT, seen_at=MOMENT), BELOW)
+    index.keys(BELOW)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from([*whole()["tablesnap"]]), json_values)
+def test_a_field_of_any_other_kind_is_read_or_unreadable(field: str, value: object) -> None:
+    try:
+        index = decode(ours(**{field: value}), BELOW)
+    except UnreadableIndex:
+        return
+
+    assert decode(encode(index, BELOW), BELOW) == index
+
+
+def test_other_names_beside_ours_are_ignored_so_that_a_later_version_may_add_some() -> None:
+    body = ours(later={"a": 1})
+
+    assert set(decode(body, BELOW).files) == {"a", "b"}
+
+
+# What 1.x's restore gets.
+
+DATA, STATISTICS, TOC = "nb-1-big-Data.db", "nb-1-big-Statistics.db", "nb-1-big-TOC.txt"
+
+
+def test_plain_keys_are_listed_by_their_names() -> None:
+    files = plain(DATA, STATISTICS, "other")
+
+    assert names_for_1x(files, BELOW, None) == (DATA, STATISTICS, "other")
+
+
+def test_other_content_is_listed_by_the_end_of_its_own_key() -> None:
+    files = {DATA: stored(BELOW + DATA + "~01"), "other": stored(BELOW + "other~02~20261122T202517123456Z")}
+
+    assert names_for_1x(files, BELOW, None) == (DATA + "~01", "other~02~20261122T202517123456Z")
+
+
+def test_a_rewritten_component_is_listed_plain_while_the_sstable_is_the_same() -> None:
+    first = index_of(plain(DATA, STATISTICS))
+    second = index_of({DATA: stored(BELOW + DATA), STATISTICS: stored(BELOW + STATISTICS + "~02")}, first)
+    third = index_of({DATA: stored(BELOW + DATA), STATISTICS: stored(BELOW + STATISTICS + "~03")}, second)
+
+    assert second.names == third.names == (DATA, STATISTICS)
+
+
+def test_a_rewritten_component_without_a_witness_is_never_listed_plain() -> None:
+    files = {DATA: stored(BELOW + DATA), STATISTICS: stored(BELOW + STATISTICS + "~02")}
+    of_1x = Index(directory="/d", names=(DATA, STATISTICS), format=1)
+
+    for previous in (None, index_of(plain(STATISTICS)), index_of(plain(DATA)), of_1x):
+        assert names_for_1x(files, BELOW, previous)[1] == STATISTICS + "~02"
+
+
+def test_a_component_of_another_incarnation_of_the_sstable_is_never_listed_plain() -> None:
+    first = index_of(plain(DATA, STATISTICS))
+    reborn = {DATA: stored(BELOW + DATA + "~09"), STATISTICS: stored(BELOW + STATISTICS + "~02")}
+    second = index_of(reborn, first)
+    third = index_of(reborn | {STATISTICS: stored(BELOW + STATISTICS + "~03")}, second)
+
+    assert second.names == (DATA + "~09", STATISTICS + "~02")
+    assert third.names == (DATA + "~09", STATISTICS + "~03")
+
+
+@pytest.mark.parametrize("component", ["Index.db", "CompressionInfo.db", "Digest.crc32", "Data.db", "Partitions.db"])
+def test_a_component_that_cassandra_never_rewrites_is_never_listed_plain_for_other_bytes(component: str) -> None:
+    name = f"nb-1-big-{component}"
+    first = index_of(plain(DATA, name))
+
+    assert f"{name}~02" in names_for_1x({**plain(DATA), name: stored(f"{BELOW}{name}~02")}, BELOW, first)
+
+
+def test_an_ordinary_file_that_was_rewritten_is_never_listed_plain() -> None:
+    first = index_of(plain("a"))
+
+    assert names_for_1x({"a": stored(BELOW + "a~02")}, BELOW, first) == ("a~02",)
+
+
+@given(
+    st.lists(st.sampled_from(["", "~01", "~02"]), min_size=1, max_size=6),
+    st.lists(st.booleans(), min_size=6, max_size=6),
+)
+def test_a_plain_name_never_stands_for_a_plain_object_of_another_sstable(
+    data_endings: list[str], rewritten: list[bool]
+) -> None:
+    previous: Index | None = None
+    witnessed: str | None = None  # which Data.db the plain Statistics.db came with
+    for number, ending in enumerate(data_endings):
+        fresh = previous is None and not rewritten[number]
+        statistics = BELOW + STATISTICS + ("" if fresh else f"~{number}")
+        if fresh:
+            witnessed = ending
+        files = {DATA: stored(BELOW + DATA + ending), STATISTICS: stored(statistics)}
+        index = index_of(files, previous)
+        if STATISTICS in index.names:
+            assert witnessed == ending
+        previous = index
+
+
+# What an index is named after.
+
+
+def test_the_newest_data_file_gives_an_index_its_key() -> None:
+    files = {
+        "nb-9-big-Data.db": stored("old", mtime_ns=1),
+        "nb-10-big-Data.db": stored("new", mtime_ns=2),
+        "nb-11-big-Index.db": stored("newer", mtime_ns=3),
+        "other": stored("newest", mtime_ns=4),
+    }
+
+    newest = newest_file(files)
+
+    assert newest is not None
+    assert newest.key == "new"
+
+
+def test_outside_cassandra_the_newest_file_does_and_of_equal_ones_always_the_same() -> None:
+    files = {"a": stored("a"), "b": stored("b"), "c": stored("c", mtime_ns=1)}
+    backwards = dict(reversed(files.items()))
+
+    assert newest_file(files) == newest_file(backwards) == files["b"]
+
+
+def test_nothing_has_no_newest_file() -> None:
+    assert newest_file({}) is None
