@@ -1,6 +1,6 @@
 """From an address and what the operator said of it to a store."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tablesnap.errors import StoreRefused
 from tablesnap.store.address import Address
@@ -15,8 +15,8 @@ class StoreOptions:
     """What may be said of a store besides where it is. None leaves it to the store or its environment."""
 
     access_key: str | None = None
-    secret_key: str | None = None
-    session_token: str | None = None
+    secret_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
     region: str | None = None
     endpoint_url: str | None = None
     ca_bundle: str | None = None
@@ -58,29 +58,35 @@ def _open_s3(address: Address, options: StoreOptions) -> Store:
 
 def _open_gs(address: Address, options: StoreOptions) -> Store:
     from tablesnap.store.gcs import GCSStore
+    from tablesnap.store.remote import RemoteOptions
 
     _refuse_s3_words("gs", options)
     return GCSStore(
         address.bucket,
-        endpoint_url=options.endpoint_url,
-        ca_bundle=options.ca_bundle,
-        storage_class=options.storage_class,
-        multipart_above=options.multipart_above,
-        part_size=options.part_size,
+        RemoteOptions(
+            endpoint_url=options.endpoint_url,
+            ca_bundle=options.ca_bundle,
+            storage_class=options.storage_class,
+            multipart_above=options.multipart_above,
+            part_size=options.part_size,
+        ),
     )
 
 
 def _open_az(address: Address, options: StoreOptions) -> Store:
     from tablesnap.store.azure import AzureStore
+    from tablesnap.store.remote import RemoteOptions
 
     _refuse_s3_words("az", options)
     return AzureStore(
         address.bucket,
-        endpoint_url=options.endpoint_url,
-        ca_bundle=options.ca_bundle,
-        storage_class=options.storage_class,
-        multipart_above=options.multipart_above,
-        part_size=options.part_size,
+        RemoteOptions(
+            endpoint_url=options.endpoint_url,
+            ca_bundle=options.ca_bundle,
+            storage_class=options.storage_class,
+            multipart_above=options.multipart_above,
+            part_size=options.part_size,
+        ),
     )
 
 

@@ -1,0 +1,312 @@
+"""What the stores behind obstore, Azure and Google, have in common.
+
+obstore 0.12 has a conditional create for a single request only, so a large object asks first and is then sent in parts.
+It would hold all parts of an object that it cannot map, so parts are small, whatever was asked of S3: an upload holds
+`PARTS_AT_ONCE` of them, whatever the file's size.
+"""
+
+import re
+import ssl
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException
+from itertools import islice
+from typing import TYPE_CHECKING
+from urllib.error import HTTPError
+
+import obstore
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    InvalidPathError,
+    NotFoundError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+
+from tablesnap.errors import AlreadyStored, KeyRefused, NoSuchObject, StoreError, StoreRefused, StoreUnavailable
+from tablesnap.store.keys import require_utf8, shown
+from tablesnap.store.port import READ_SIZE, Content, Head, Listed
+
+if TYPE_CHECKING:
+    from obstore import Attributes
+    from obstore.store import ClientConfig, ObjectStore, RetryConfig
+
+LARGEST_PUT = 64 << 20  # bytes sent in one request at most, so that a broken connection costs little
+SMALLEST_PART = 16 << 20
+PARTS_AT_ONCE = 2
+MOST_PARTS = 10_000  # Google's limit; Azure takes 50,000
+LONGEST_KEY = 1024  # characters in Azure, bytes in Google
+KEYS_PER_DELETE = 256
+ANSWER_SECONDS = 60
+PROBE = ".tablesnap-check"  # one name for all probes: where deleting is forbidden, one is left and not one a start
+
+_NO_METADATA = {"Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Storage-Class"}
+_ODD_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\ufffe\uffff]")
+_NO_CONTAINER = ("ContainerNotFound", "ContainerDisabled", "NoSuchBucket", "bucket does not exist")
+# What our own builtins and obstore's raise: it uses FileNotFoundError for an object that is not there.
+_FAILURES = (BaseError, OSError, ValueError)
+
+RETRIES: "RetryConfig" = {"max_retries": 3, "retry_timeout": timedelta(minutes=1)}
+
+
+@dataclass(frozen=True)
+class RemoteOptions:
+    """What may be said of a store behind obstore."""
+
+    endpoint_url: str | None = None
+    ca_bundle: str | None = None
+    storage_class: str | None = None
+    multipart_above: int = LARGEST_PUT  # these two are upper limits; `LARGEST_PUT` and `SMALLEST_PART` may be less
+    part_size: int = SMALLEST_PART
+
+    def client(self) -> "ClientConfig":
+        """Return how obstore is to speak HTTP."""
+        client: ClientConfig = {"timeout": timedelta(minutes=5), "connect_timeout": timedelta(seconds=10)}
+        if self.endpoint_url is not None and self.endpoint_url.startswith("http:"):
+            client["allow_http"] = True
+        if self.ca_bundle is not None:
+            try:
+                with open(self.ca_bundle, "rb") as file:
+                    client["root_certificate"] = file.read()
+            except OSError as error:
+                raise StoreRefused(f"--ca-bundle {self.ca_bundle} cannot be read: {error.strerror}") from error
+        return client
+
+
+class RemoteStore:
+    """A container or bucket that obstore reaches, called *name* in messages."""
+
+    def __init__(self, store: "ObjectStore", name: str, clock_url: str, options: RemoteOptions) -> None:
+        self._store = store
+        self._name = name
+        self._clock_url = clock_url
+        self._options = options
+
+    def check(self) -> None:
+        """Store a probe as everything will be stored, and delete it."""
+        with self._translated(PROBE):
+            try:
+                obstore.put(self._store, PROBE, b"", attributes=self._attributes("text/plain", {}), mode="create")
+            except AlreadyExistsError:
+                return  # from a start before this one; so writing was allowed
+            try:
+                obstore.delete(self._store, PROBE)
+            except PermissionDeniedError:
+                return  # who may only add is welcome
+
+    def create(
+        self,
+        key: str,
+        content: Content,
+        *,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Store *content*. The store keeps no CRC-64, so whoever must be sure reads the object back."""
+        self._require_key(key)
+        attributes = self._attributes(content_type, metadata or {})
+        if content.size <= min(self._options.multipart_above, LARGEST_PUT):
+            # Not an iterator: obstore would send it in parts, and forget the condition.
+            body = content.buffer if content.buffer is not None and content.size else b"".join(content.chunks())
+            with self._translated(key):
+                obstore.put(self._store, key, body, attributes=attributes, mode="create", use_multipart=False)
+        elif self._exists(key):
+            raise AlreadyStored(key)
+        else:
+            self._create_in_parts(key, content, attributes)
+
+    def _create_in_parts(self, key: str, content: Content, attributes: "Attributes") -> None:
+        size = max(min(self._options.part_size, SMALLEST_PART), -(-content.size // MOST_PARTS))
+        source = _Source(content)
+        try:
+            with self._translated(key):
+                obstore.put(
+                    self._store,
+                    key,
+                    source.pieces(),
+                    attributes=attributes,
+                    use_multipart=True,
+                    chunk_size=size,
+                    max_concurrency=PARTS_AT_ONCE,
+                )
+        except StoreError:
+            if source.failure is not None:
+                raise source.failure from None  # the file's fault, not the store's
+            raise
+
+    def head(self, key: str) -> Head:
+        """Describe the object. The clock is that of the store's HTTP answers."""
+        self._require_key(key)
+        with self._translated(key):
+            try:
+                found = obstore.get(self._store, key, options={"head": True})
+            except (FileNotFoundError, NotFoundError):
+                # An answer to HEAD does not say what was not found, so ask for something else in the container.
+                for _ in obstore.list(self._store, prefix=key, chunk_size=1):
+                    break
+                raise
+            attributes = dict(found.attributes)
+            return Head(
+                size=found.meta["size"],
+                modified=found.meta["last_modified"],
+                store_clock=self._now(),
+                checksum=None,
+                content_type=attributes.pop("Content-Type", "application/octet-stream"),
+                metadata={name: value for name, value in attributes.items() if name not in _NO_METADATA},
+            )
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """Yield the object as it arrives."""
+        self._require_key(key)
+        with self._translated(key):
+            for piece in obstore.get(self._store, key).stream(min_chunk_size=READ_SIZE):
+                yield bytes(piece)
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        """Yield what obstore lists, which ends with `StoreRefused` at a key that it cannot name.
+
+        It shows ``d/``, a folder marker as consoles make them, as ``d``; so what is empty is asked for by name.
+        """
+        require_utf8(prefix)
+        folder = prefix.rpartition("/")[0]
+        if folder:
+            self._require_key(folder)
+        with self._translated(prefix, listing=True):
+            for page in obstore.list(self._store, prefix=folder or None):
+                for entry in page:
+                    key = entry["path"]
+                    if key.startswith(prefix) and (entry["size"] or self._exists(key)):
+                        yield Listed(key, entry["size"], entry["last_modified"])
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete in batches. Where one key is not there, the batch says so and no more, so it is done key by key."""
+        remaining = iter(keys)
+        while batch := list(islice(remaining, KEYS_PER_DELETE)):
+            for key in batch:
+                self._require_key(key)
+            with self._translated(batch[0]):
+                try:
+                    obstore.delete(self._store, batch)
+                except (FileNotFoundError, NotFoundError):
+                    for key in batch:
+                        self._delete_one(key)
+
+    def _delete_one(self, key: str) -> None:
+        try:
+            obstore.delete(self._store, key)
+        except (FileNotFoundError, NotFoundError) as error:
+            if any(code in str(error) for code in _NO_CONTAINER):
+                raise
+
+    def _exists(self, key: str) -> bool:
+        with self._translated(key):
+            try:
+                obstore.head(self._store, key)
+            except (FileNotFoundError, NotFoundError):
+                return False
+            return True
+
+    def _attributes(self, content_type: str, metadata: Mapping[str, str]) -> "Attributes":
+        for name, value in metadata.items():
+            # obstore panics at a header that is no ASCII.
+            if not (name.isascii() and value.isascii() and value.isprintable()):
+                raise StoreRefused(f"{self._name} cannot keep the metadata {name}={value!a}: it is no ASCII")
+        attributes: Attributes = {"Content-Type": content_type, **metadata}
+        if self._options.storage_class is not None:
+            attributes["Storage-Class"] = self._options.storage_class
+        return attributes
+
+    def _require_key(self, key: str) -> None:
+        """Raise `KeyRefused` for what obstore refuses, or takes for another key without a word."""
+        require_utf8(key)
+        if (
+            any(segment in ("", ".", "..") for segment in key.split("/"))
+            or _ODD_CHARACTERS.search(key)
+            or len(key.encode()) > LONGEST_KEY
+        ):
+            raise KeyRefused(
+                f"{self._name} cannot name {shown(key)}: an empty, . or .. segment, a control character, "
+                f"or more than {LONGEST_KEY} bytes; leave such files out (-e)"
+            )
+
+    def _now(self) -> datetime:
+        request = urllib.request.Request(self._clock_url, method="HEAD")
+        context = ssl.create_default_context(cafile=self._options.ca_bundle)
+        try:
+            with urllib.request.urlopen(request, timeout=ANSWER_SECONDS, context=context) as answer:
+                date = answer.headers["Date"]
+        except HTTPError as error:
+            with error:
+                date = error.headers["Date"]  # any answer tells the time; that one is refused does not matter
+        except (OSError, HTTPException) as error:
+            raise StoreUnavailable(f"{self._name} does not answer: {error}; check the network") from error
+        if date is None:
+            raise StoreUnavailable(f"{self._name} does not say what time it is; is a proxy in between?")
+        return parsedate_to_datetime(date).astimezone(UTC)
+
+    @contextmanager
+    def _translated(self, key: str, *, listing: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except _FAILURES as error:
+            raise meaning_of(error, self._name, key, listing=listing) from error
+
+
+class _Source:
+    """A content as an iterator for obstore, which remembers what went wrong in reading it."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self.failure: BaseException | None = None
+
+    def pieces(self) -> Iterator[bytes]:
+        try:
+            yield from self._content.chunks()
+        except BaseException as error:
+            self.failure = error
+            raise
+
+
+def meaning_of(error: Exception, name: str, key: str, *, listing: bool = False) -> StoreError:
+    """Return what *error*, raised by obstore for *key* in the store called *name*, means to us."""
+    text = str(error)
+    said = f"{name}: {shown(key)}: {_said(text)}"
+    if any(code in text for code in _NO_CONTAINER):
+        return StoreRefused(f"{name} does not exist; make it, or check its name ({_said(text)})")
+    if isinstance(error, FileNotFoundError | NotFoundError):
+        return NoSuchObject(key)
+    if isinstance(error, AlreadyExistsError | PreconditionError) and "BeingDeleted" not in text:
+        return AlreadyStored(key)
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+        return StoreRefused(f"{said}; check the credentials, and what they allow")
+    if isinstance(error, ValueError | InvalidPathError):
+        if listing:
+            return StoreRefused(f"{said}; a listing cannot name that object, so move it out from under {shown(key)}")
+        return KeyRefused(said)
+    if "token request" in text:
+        return StoreUnavailable(f"{said}; are there credentials in the environment, or on this machine?")
+    return meaning_of_status(_status(text), said)
+
+
+def meaning_of_status(status: int | None, said: str) -> StoreError:
+    """Return what an HTTP *status*, or none at all, means: the store is away, or it refuses."""
+    if status is not None and 400 <= status < 500 and status not in (408, 409, 429):
+        return StoreRefused(f"{said}; check the credentials and the options")
+    return StoreUnavailable(said)
+
+
+def _status(text: str) -> int | None:
+    found = re.search(r"status code: (\d{3})", text)
+    return int(found[1]) if found else None
+
+
+def _said(text: str) -> str:
+    """Return the gist of obstore's message, or of the XML a server answered with, in one line."""
+    found = re.search(r"<Code>([^<]*)</Code>\s*<Message>([^<\n]*)", text)
+    return f"{found[1]}: {found[2]}" if found else " ".join(text.partition("\n\n")[0].split())
