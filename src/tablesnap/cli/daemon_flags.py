@@ -1,0 +1,179 @@
+"""The flags of ``tablesnap``, and its help."""
+
+import argparse
+from collections.abc import Sequence
+
+from tablesnap import __version__
+from tablesnap.cli import flags
+from tablesnap.cli.words import Grammar
+
+FORMATS = ("text", "json")
+EVENTS = ("IN_MOVED_TO", "IN_CLOSE_WRITE", "IN_CREATE")
+
+# The long flags of 1.2.1, which could be cut short.
+_PREDECESSORS = (
+    *flags.PREDECESSORS_ACCESS,
+    *flags.PREDECESSORS_UPLOAD,
+    "--auto-add",
+    "--backup",
+    "--delete-on-backup",
+    "--exclude",
+    "--help",
+    "--include",
+    "--keyname-separator",
+    "--listen-events",
+    "--md5-on-start",
+    "--name",
+    "--prefix",
+    "--recursive",
+    "--retries",
+    "--threads",
+    "--without-index",
+)
+
+_USAGE = "tablesnap [flags] BUCKET PATH [PATH ...]"
+_DESCRIPTION = """\
+Watch each PATH and copy every finished file to BUCKET within moments of its
+birth, with a list of what else was in its directory, so that the directory can
+be restored as it was at that moment.
+
+BUCKET is a bucket's name (Amazon S3), s3://BUCKET/PREFIX, gs://BUCKET/PREFIX,
+az://CONTAINER/PREFIX or file:///DIRECTORY. PATH is an existing directory.
+"""
+_EPILOG = """\
+examples:
+  tablesnap -B -r -a my-bucket /var/lib/cassandra/data
+      every table of a Cassandra node, what is there already included
+  tablesnap -B -r -a --listen-events IN_CLOSE_WRITE my-bucket /data1 /data2
+      two data directories, whose files are written under their final names
+  tablesnap -r -a -e=-tmp -e /snapshots/ s3://my-bucket/prod /data1
+      without snapshots, and under prod/ in the bucket
+  tablesnap -r -B --endpoint-url https://minio.example:9000 my-bucket /srv/files
+      a store of your own
+  tablesnap -r -B file:///mnt/backup /srv/files
+      a directory, no server at all
+
+environment:
+  AWS_...           what the AWS tools read: keys, profile, region, endpoint
+  TABLESNAP_SYSLOG  if not empty, log to syslog (facility daemon)
+  TDEBUG            if not empty, log at DEBUG
+
+signals:
+  TERM, INT   finish what is in flight, then exit; a second one exits at once
+  HUP         look at every directory again
+
+exit codes:
+  0 told to stop   1 failed   2 wrong usage   130 interrupted
+"""
+
+
+def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
+    """Make the parser that converts values and prints the help, and return all its flags beside it."""
+    parser = flags.Parser(
+        prog="tablesnap",
+        usage=_USAGE,
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+        allow_abbrev=False,
+    )
+    actions = [
+        *_watching(parser.add_argument_group("what to watch").add_argument),
+        *_choosing(parser.add_argument_group("what to back up, and how").add_argument),
+        *_naming(parser.add_argument_group("names in the store").add_argument),
+        *flags.access_flags(parser.add_argument_group("the store").add_argument),
+        *flags.upload_flags(parser.add_argument_group("how objects are stored").add_argument),
+        *_telling(parser.add_argument_group("other").add_argument),
+    ]
+    return parser, actions
+
+
+def grammar_of(actions: Sequence[argparse.Action]) -> Grammar:
+    """Make the grammar that sorts this command's words."""
+    return Grammar(actions, abbreviable=_PREDECESSORS, shapes={"with_sse": flags.KMS_KEY})
+
+
+def _watching(add: flags.AddArgument) -> list[argparse.Action]:
+    return [
+        add("-r", "--recursive", action="store_true", help="watch what is below each PATH too; links are not followed"),
+        add("-a", "--auto-add", action="store_true", help="watch new sub-directories as they appear"),
+        add(
+            "--listen-events",
+            metavar="EVENT",
+            action="append",
+            choices=EVENTS,
+            help="what shows that a file is finished: IN_MOVED_TO (the default), IN_CLOSE_WRITE or IN_CREATE; "
+            "may be repeated, and then takes the place of the default",
+        ),
+    ]
+
+
+def _choosing(add: flags.AddArgument) -> list[argparse.Action]:
+    return [
+        add("-B", "--backup", action="store_true", help="at start, upload what is there already and not yet stored"),
+        add(
+            "--md5-on-start",
+            action="store_true",
+            help="at start, compare the content of files with what is stored, not their size and time alone",
+        ),
+        add(
+            "-e",
+            "--exclude",
+            metavar="RE",
+            nargs="+",
+            action="extend",
+            help="leave out files whose absolute path matches one of these regular expressions; may be repeated "
+            "(default: leave out files with -tmp in their name)",
+        ),
+        add(
+            "-i",
+            "--include",
+            metavar="RE",
+            nargs="+",
+            action="extend",
+            help="back up only files whose absolute path matches one of these; may be repeated; not with -e",
+        ),
+        add("--without-index", action="store_true", help="store files alone, without the lists that restore needs"),
+        add("--delete-on-backup", action="store_true", help="delete each file here once it is stored"),
+        add(
+            "-t",
+            "--threads",
+            metavar="N",
+            type=flags.at_least(1),
+            default=4,
+            help="uploads at once (default: %(default)s)",
+        ),
+        add(
+            "--retries",
+            metavar="N",
+            type=flags.at_least(0),
+            help="try a failed upload N times more, then report the file as missing (default: for ever)",
+        ),
+    ]
+
+
+def _naming(add: flags.AddArgument) -> list[argparse.Action]:
+    return [
+        add(
+            "-n",
+            "--name",
+            metavar="NAME",
+            help="the node's name, with which keys begin (default: this host's fully qualified name)",
+        ),
+        add("-p", "--prefix", metavar="TEXT", default="", help="put in front of NAME as it is (default: nothing)"),
+        add(
+            "--keyname-separator",
+            metavar="TEXT",
+            default=":",
+            help="put between NAME and the path (default: %(default)s)",
+        ),
+    ]
+
+
+def _telling(add: flags.AddArgument) -> list[argparse.Action]:
+    return [
+        add("--log-format", choices=FORMATS, default="text", help="how log lines look (default: %(default)s)"),
+        add("--version", action="version", version=f"%(prog)s {__version__}", help="print the version and exit"),
+        add("-h", "--help", action="help", help="print this and exit"),
+    ]

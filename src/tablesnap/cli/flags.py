@@ -1,0 +1,179 @@
+"""Flags that several commands have, and how their values are understood."""
+
+import argparse
+import os
+import re
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+from tablesnap.errors import UsageError
+
+SECRETS = ("aws_secret", "aws_token")
+PREDECESSORS_ACCESS = ("--aws-key", "--aws-secret", "--aws-token", "--aws-region")
+PREDECESSORS_UPLOAD = ("--reduced-redundancy", "--with-sse", "--max-upload-size", "--multipart-chunk-size")
+
+# How the id of a KMS key can look. --with-sse took no value in the predecessor: the word after it is BUCKET otherwise.
+KMS_KEY = re.compile(
+    r"arn:[^:]+:kms:.+|alias/.+|mrk-[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+    re.IGNORECASE,
+)
+SSE_S3 = "AES256"
+RRS = "REDUCED_REDUNDANCY"
+SMALLEST_PART = 5  # MiB, S3's own limit, as is the next
+LARGEST_PART = 5120
+MIB = 1 << 20
+
+# Of these, argparse's own would be `argparse._ArgumentGroup`, which is private.
+AddArgument = Callable[..., argparse.Action]
+
+
+class Parser(argparse.ArgumentParser):
+    """An argparse that leaves it to the caller to report what is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `UsageError`."""
+        raise UsageError(message.removeprefix("argument "))
+
+
+def access_flags(add: AddArgument) -> list[argparse.Action]:
+    """Add the flags that say which store is meant, and who we are to it."""
+    return [
+        add("-k", "--aws-key", metavar="KEY", help="access key id (default: found as the AWS tools find it)"),
+        add(
+            "-s",
+            "--aws-secret",
+            metavar="SECRET",
+            help="secret key; better given in AWS_SECRET_ACCESS_KEY or a credentials file. Without -k and -s: the "
+            "environment, shared config and credentials files with AWS_PROFILE, SSO, web identity, container or "
+            "instance role",
+        ),
+        add("--aws-token", metavar="TOKEN", help="session token of -k and -s (default: AWS_SECURITY_TOKEN)"),
+        add(
+            "--aws-region",
+            metavar="REGION",
+            help="any region (default: AWS_REGION, then the profile's, then the bucket is asked)",
+        ),
+        add(
+            "--endpoint-url",
+            metavar="URL",
+            type=endpoint,
+            help="an S3-compatible store, addressed path style (default: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, "
+            "then Amazon)",
+        ),
+        add("--ca-bundle", metavar="FILE", type=readable_file, help="certificates to trust (default: the system's)"),
+    ]
+
+
+def upload_flags(add: AddArgument) -> list[argparse.Action]:
+    """Add the flags that say how objects are stored."""
+    return [
+        add("-R", "--reduced-redundancy", action="store_true", help=f"the same as --storage-class {RRS}"),
+        add(
+            "--storage-class",
+            metavar="CLASS",
+            type=not_empty,
+            help="storage class of data objects (default: the store's)",
+        ),
+        add(
+            "--with-sse",
+            metavar="KMS-KEY-ID",
+            nargs="?",
+            help="encrypt on the server: alone with S3's own keys (SSE-S3), with a key's id by KMS. The next word is "
+            "taken as an id only if it looks like one; what follows an = always is (default: the bucket's own setting)",
+        ),
+        add(
+            "--max-upload-size",
+            metavar="MIB",
+            type=at_least(1),
+            default=5120,
+            help="send larger files in parts (default: %(default)s)",
+        ),
+        add(
+            "--multipart-chunk-size",
+            metavar="MIB",
+            type=part_size,
+            default=256,
+            help="size of a part; memory does not grow with it (default: %(default)s)",
+        ),
+    ]
+
+
+def credentials(given: argparse.Namespace, environ: Mapping[str, str]) -> tuple[str | None, str | None, str | None]:
+    """Return key, secret and token where any was given; else nothing, which leaves it to boto3's chain.
+
+    What is lacking of the two comes from the environment, as in 1.x; an empty value counts as none.
+    """
+    if not (given.aws_key or given.aws_secret or given.aws_token):
+        return None, None, None
+    key = given.aws_key or environ.get("AWS_ACCESS_KEY_ID") or None
+    secret = given.aws_secret or environ.get("AWS_SECRET_ACCESS_KEY") or None
+    if key is None:
+        raise UsageError("the access key is missing: add -k KEY or set AWS_ACCESS_KEY_ID")
+    if secret is None:
+        raise UsageError("the secret key is missing: set AWS_SECRET_ACCESS_KEY or add -s SECRET")
+    token = given.aws_token or environ.get("AWS_SECURITY_TOKEN") or None
+    if token is None and not (given.aws_key and given.aws_secret):
+        token = environ.get("AWS_SESSION_TOKEN") or None  # it belongs to the half that the environment gave
+    return key, secret, token
+
+
+def storage_class(given: argparse.Namespace) -> str | None:
+    """Return the one storage class that was asked for."""
+    if given.reduced_redundancy and given.storage_class not in (None, RRS):
+        raise UsageError(f"-R means --storage-class {RRS}, not {given.storage_class}; leave out one of the two")
+    asked: str | None = RRS if given.reduced_redundancy else given.storage_class
+    return asked
+
+
+def at_least(smallest: int) -> Callable[[str], int]:
+    """Make a type of whole numbers."""
+
+    def whole_number(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number; try {max(smallest, 4)}") from None
+        if number < smallest:
+            raise argparse.ArgumentTypeError(f"{number} is too small; the least is {smallest}")
+        return number
+
+    return whole_number
+
+
+def part_size(text: str) -> int:
+    """Understand the size of a part in MiB."""
+    size = at_least(1)(text)
+    if size < SMALLEST_PART:
+        raise argparse.ArgumentTypeError(f"{size} MiB is below S3's minimum for a part; the least is {SMALLEST_PART}")
+    if size > LARGEST_PART:
+        raise argparse.ArgumentTypeError(f"{size} MiB is above S3's limit for a part; the most is {LARGEST_PART}")
+    return size
+
+
+def mebibytes(size: int) -> int:
+    """Return a size in bytes."""
+    return size * MIB
+
+
+def endpoint(text: str) -> str:
+    """Understand the address of a store's server."""
+    if not re.match(r"https?://[^/]", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no address of a server; write https://HOST or http://HOST:PORT")
+    return text
+
+
+def readable_file(text: str) -> str:
+    """Expect a file that can be read."""
+    try:
+        with open(text, "rb"):
+            return os.path.abspath(text)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be read ({reason}); name a file of certificates") from None
+
+
+def not_empty(text: str) -> str:
+    """Expect at least one character."""
+    if not text:
+        raise argparse.ArgumentTypeError("the value is empty; leave out the flag, or say which")
+    return text

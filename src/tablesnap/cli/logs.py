@@ -1,0 +1,121 @@
+"""Where log lines go, and what they look like."""
+
+import json
+import logging
+import logging.handlers
+import re
+import socket
+from datetime import UTC, datetime
+
+from tablesnap.cli.screen import Screen
+
+SYSLOG_SOCKET = "/dev/log"
+TAG = "tablesnap: "
+
+_LIBRARIES = ("boto3", "botocore", "s3transfer", "urllib3")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def set_up_logging(
+    screen: Screen, *, log_format: str, debug: bool, syslog: bool, syslog_socket: str = SYSLOG_SOCKET
+) -> logging.Handler:
+    """Send every log line of this process where the operator wants it; return the handler that does."""
+    missing = ""
+    handler: logging.Handler = ScreenHandler(screen)
+    if syslog:
+        try:
+            handler = SyslogHandler(syslog_socket, screen)
+        except OSError as error:
+            missing = f"no syslog at {syslog_socket} ({error.strerror}), so log lines go to standard error"
+    handler.setFormatter(
+        JSONFormatter() if log_format == "json" else TextFormatter(timed=not isinstance(handler, SyslogHandler))
+    )
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG if debug else logging.INFO)
+    for library in _LIBRARIES:
+        logging.getLogger(library).setLevel(logging.NOTSET if debug else logging.WARNING)
+    if missing:
+        logging.getLogger(__name__).warning("%s", missing)
+    return handler
+
+
+class ScreenHandler(logging.Handler):
+    """Lines to standard error, beside a progress bar."""
+
+    def __init__(self, screen: Screen) -> None:
+        super().__init__()
+        self._screen = screen
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record. A standard error that is gone (a closed terminal) must not stop a backup."""
+        try:
+            self._screen.print(self.format(record))
+        except OSError:
+            self.handleError(record)
+
+
+class SyslogHandler(logging.handlers.SysLogHandler):
+    """Lines to the system's log, or to standard error as long as that is gone."""
+
+    def __init__(self, address: str, screen: Screen) -> None:
+        _expect_listener(address)
+        super().__init__(address=address, facility=logging.handlers.SysLogHandler.LOG_DAEMON)
+        self.ident = TAG
+        self._spare = ScreenHandler(screen)
+        self._spare.setFormatter(TextFormatter())
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging names it so
+        """Write a record to standard error that syslog did not take."""
+        self._spare.emit(record)
+
+
+def _expect_listener(address: str) -> None:
+    """Raise `OSError` if nobody listens at *address*; logging's own handler would find out with the first line."""
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        with socket.socket(socket.AF_UNIX, kind) as probe:
+            try:
+                probe.connect(address)
+                return
+            except OSError:
+                if kind == socket.SOCK_STREAM:
+                    raise
+
+
+class TextFormatter(logging.Formatter):
+    """Time, level, message; syslog has the time itself. A control character in a name cannot forge a line."""
+
+    def __init__(self, *, timed: bool = True) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s" if timed else "%(levelname)s %(message)s")
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
+        """Spell the moment of a record."""
+        return _moment(record)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Spell all of a record but its traceback."""
+        return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", super().formatMessage(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Spell a record, its traceback included; what is no UTF-8 in a path is escaped."""
+        return super().format(record).encode("utf-8", "backslashreplace").decode()
+
+
+class JSONFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Spell a record."""
+        line = {
+            "time": _moment(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def _moment(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,46 @@
+"""BUCKET and the PATHs: where files come from and where they go."""
+
+import os
+from collections.abc import Sequence
+
+from tablesnap.errors import UsageError
+from tablesnap.store.address import Address, parse_address
+
+_EXAMPLE = "/var/lib/cassandra/data"
+
+
+def understand_bucket(words: Sequence[str]) -> Address:
+    """Understand the first word."""
+    if not words:
+        raise UsageError(f"BUCKET and PATH are missing; try: tablesnap -r -a my-bucket {_EXAMPLE}, or --help")
+    if words[0].startswith(("/", "./", "../")) or not words[0]:
+        raise UsageError(f"BUCKET is missing: {words[0]!r} names none; try: tablesnap my-bucket {words[0] or _EXAMPLE}")
+    return parse_address(words[0])
+
+
+def understand_paths(words: Sequence[str]) -> tuple[str, ...]:
+    """Understand all words but the first: absolute, each once, links as they were given, for keys carry the names."""
+    if len(words) < 2:
+        raise UsageError(f"PATH is missing after {words[0]!r}; name a directory to watch, such as {_EXAMPLE}")
+    for word in words[1:]:
+        if not os.path.exists(word):
+            raise UsageError(f"PATH {word!r} does not exist; create it, or correct it")
+        if not os.path.isdir(word):
+            raise UsageError(f"PATH {word!r} is not a directory; name the directory that holds it")
+    # POSIX lets abspath keep two leading slashes; here they mean nothing.
+    paths = ("/" + os.path.abspath(word).lstrip("/") for word in words[1:])
+    return tuple(dict.fromkeys(paths))
+
+
+def expect_apart(bucket: Address, paths: Sequence[str]) -> None:
+    """Refuse a directory for a store that is watched itself: every upload would be the next file to upload."""
+    if bucket.scheme != "file":
+        return
+    store = os.path.realpath(bucket.bucket)
+    for path in paths:
+        watched = os.path.realpath(path)
+        shared = os.path.commonpath((store, watched))
+        if shared == watched:
+            raise UsageError(f"the store {bucket} is inside the watched PATH {path}; put it elsewhere")
+        if shared == store:
+            raise UsageError(f"PATH {path} is inside the store {bucket}; put the store elsewhere")

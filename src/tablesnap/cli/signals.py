@@ -1,0 +1,56 @@
+"""What the signals of this process ask for."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Protocol
+
+from tablesnap.cli.exit_codes import EXIT_INTERRUPTED, EXIT_OK
+
+
+class Directed(Protocol):
+    """What can be told to stop or to look again. Both may be called from a signal handler."""
+
+    def stop(self) -> None:
+        """Finish what is in flight, then return from running."""
+
+    def rescan(self) -> None:
+        """Look at every directory again."""
+
+
+class Signals:
+    """SIGTERM and SIGINT stop, a second one exits at once, SIGHUP rescans.
+
+    The handlers neither log nor wait: the thread they interrupt may hold the lock of a log handler.
+    """
+
+    def __init__(self) -> None:
+        self._directed: Directed | None = None
+        self._before_exit: Callable[[], None] = lambda: None
+        self._stopping = False
+        self.exit_code = EXIT_OK
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGHUP, self._rescan)
+
+    def direct(self, directed: Directed, *, before_exit: Callable[[], None]) -> None:
+        """From now on signals go to *directed*. Before, there is nothing in flight: to stop is to exit."""
+        self._before_exit = before_exit
+        self._directed = directed
+
+    def _stop(self, number: int, _frame: FrameType | None) -> None:
+        if self._stopping:
+            self._before_exit()
+            # Each log line is flushed when it is written; to flush here could wait for the lock of a stuck handler.
+            os._exit(EXIT_INTERRUPTED)
+        self._stopping = True
+        self.exit_code = EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_OK
+        if self._directed is None:
+            sys.exit(self.exit_code)
+        self._directed.stop()
+
+    def _rescan(self, _number: int, _frame: FrameType | None) -> None:
+        if self._directed is not None:
+            self._directed.rescan()

@@ -1,0 +1,76 @@
+"""The command ``tablesnap``: watch directories and back up every file as it appears."""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tablesnap.cli.daemon_flags import grammar_of, make_parser
+from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
+from tablesnap.cli.flags import SECRETS
+from tablesnap.cli.secrets import SecretVisible, hide, secrets_in
+from tablesnap.cli.signals import Signals
+from tablesnap.errors import TablesnapError, UsageError
+
+if TYPE_CHECKING:
+    from tablesnap.cli.options import Options
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the daemon until it is told to stop, and return its exit code."""
+    visible = _hide_secrets() if argv is None else None
+    try:
+        # Most modules are loaded only now, for that takes a while, and until then the secret was readable.
+        from tablesnap.cli.options import parse
+
+        options = parse(sys.argv[1:] if argv is None else argv, os.environ)
+        return _run(options, visible)
+    except UsageError as error:
+        print(f"tablesnap: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except TablesnapError as error:
+        print(f"tablesnap: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _run(options: "Options", visible: SecretVisible | None) -> int:
+    signals = Signals()
+    # Loaded only now, so that a wrong line is answered at once, and no signal kills the process while it starts.
+    from tablesnap.cli.logs import set_up_logging
+    from tablesnap.cli.progress import progress_for
+    from tablesnap.cli.screen import Screen
+    from tablesnap.daemon.service import Daemon
+    from tablesnap.store.opening import open_store
+
+    screen = Screen()
+    syslog = bool(os.environ.get("TABLESNAP_SYSLOG"))
+    debug = bool(os.environ.get("TDEBUG"))
+    set_up_logging(screen, log_format=options.log_format, debug=debug, syslog=syslog)
+    if visible is not None:
+        log.warning("%s", visible)
+    progress = progress_for(screen)
+    try:
+        daemon = Daemon(options.settings, open_store(options.address, options.store), progress)
+        signals.direct(daemon, before_exit=screen.rescue)
+        daemon.run()
+    except TablesnapError as error:
+        if syslog:
+            log.critical("%s", error)  # an init script throws standard error away
+        raise
+    finally:
+        progress.end()
+    return signals.exit_code
+
+
+def _hide_secrets() -> SecretVisible | None:
+    """Hide the secrets of this process's command line, or return why it cannot be done."""
+    try:
+        hide(secrets_in(sys.argv[1:], grammar_of(make_parser()[1]), dests=SECRETS))
+    except SecretVisible as error:
+        return error
+    return None
