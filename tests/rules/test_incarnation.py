@@ -1,9 +1,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.rules.test_keys import names
 
 from tablesnap.rules.incarnation import Incarnation, fingerprint
-from tests.rules.test_keys import names
 
 incarnations = st.builds(Incarnation, size=st.integers(0, 9), mtime_ns=st.integers(0, 9), inode=st.none())
 listings = st.dictionaries(names, incarnations, max_size=4)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.rules.test_keys import names
 
 from tablesnap.errors import UnreadableIndex
 from tablesnap.rules.index import Index, Owner, StoredFile, decode, encode, names_for_1x, newest_file
-from tests.rules.test_keys import names
 
 BELOW = "n:/d/"
 OWNER = Owner(uid=1, gid=2, user="cassandra", group="cassandra")

@@ -74,7 +74,7 @@ def test_a_component_that_is_still_being_written_is_temporary(name: str) -> None
         "nb-x-big-Data.db",
         "nb-12345678901-big-Data.db",
         "NB-1-big-Data.db",
-        "nb-١-big-Data.db",
+        "nb-\N{ARABIC-INDIC DIGIT ONE}-big-Data.db",
         "nb-1-big-Data.db\n",
         "nb_txn_flush_0a3c2f10-1111-11ee-8c99-0242ac120002.log",
         "manifest.json",
