@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from itertools import islice
 from typing import Any
 
+from awscrt.exceptions import AwsCrtError
 from botocore.exceptions import BotoCoreError, ClientError
 from obstore.exceptions import BaseError
 
@@ -175,7 +176,7 @@ class S3Store:
         """Say what went wrong in the words of the store port."""
         try:
             yield
-        except (BotoCoreError, ClientError, BaseError, FileNotFoundError) as error:
+        except (BotoCoreError, ClientError, AwsCrtError, BaseError, FileNotFoundError) as error:
             answer = answer_of(error)
             if answer is not None and answer.code in STALE_CREDENTIALS:
                 self._connector.forget(connection)

@@ -4,11 +4,9 @@ An *outage* may pass by itself, so it is tried again; a *refusal* needs somebody
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from botocore.exceptions import (
-    BotoCoreError,
     ClientError,
     ParamValidationError,
     SSLError,
@@ -19,13 +17,11 @@ from botocore.exceptions import (
 from tablesnap.errors import (
     AlreadyStored,
     DamagedUpload,
-    FileChanged,
     KeyRefused,
     NoSuchObject,
     StoreError,
     StoreRefused,
     StoreUnavailable,
-    TablesnapError,
 )
 from tablesnap.store.keys import shown
 
@@ -161,11 +157,8 @@ def error_of_answer(answer: Answer, place: Place, key: str | None) -> StoreError
     return StoreRefused(f"{where}: the store refused: {answer}")
 
 
-def error_of(error: BaseException, place: Place, key: str | None) -> TablesnapError:
+def error_of(error: BaseException, place: Place, key: str | None) -> StoreError:
     """Say what an exception of boto3 or obstore means."""
-    for cause in causes(error):
-        if isinstance(cause, FileChanged):
-            return cause
     answer = answer_of(error)
     if answer is not None:
         return error_of_answer(answer, place, key)
@@ -178,19 +171,3 @@ def error_of(error: BaseException, place: Place, key: str | None) -> TablesnapEr
     if "redirect without LOCATION" in said:
         return StoreRefused(f"{where} is in another region; name it with --aws-region, or leave that out")
     return StoreUnavailable(f"{where} does not answer: {said}")
-
-
-def causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield *error* and what it came from; botocore keeps what a body's read raised in an argument of its own."""
-    seen: set[int] = set()
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        cause = waiting.pop()
-        if cause is None or id(cause) in seen:
-            continue
-        seen.add(id(cause))
-        yield cause
-        waiting += [cause.__cause__, cause.__context__]
-        if isinstance(cause, BotoCoreError):
-            inner = cause.kwargs.get("error")
-            waiting.append(inner if isinstance(inner, BaseException) else None)

@@ -1,13 +1,15 @@
 """Sending content with boto3 in bounded memory: in one request, or in parts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from awscrt.exceptions import AwsCrtError
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tablesnap.checksum import crc64nvme, to_base64
+from tablesnap.errors import FileChanged
 from tablesnap.store.port import READ_SIZE, Content
 
 LARGEST_PUT = 5 << 30  # bytes
@@ -25,12 +27,20 @@ class Slice:
         self._start = start
         self._size = size
         self._position = 0
+        self.failure: FileChanged | None = None
 
     def read(self, size: int | None = -1) -> bytes:
         """Return up to *size* bytes, or all that is left."""
         left = self._size - self._position
         wanted = left if size is None or size < 0 else min(size, left)
-        data = self._content.read(self._start + self._position, wanted) if wanted > 0 else b""
+        if wanted <= 0:
+            return b""
+        try:
+            data = self._content.read(self._start + self._position, wanted)
+        except FileChanged as error:
+            # Kept, because what boto3 makes of it depends on who was reading, and says nothing of the file.
+            self.failure = error
+            raise
         self._position += len(data)
         return data
 
@@ -61,13 +71,16 @@ def plan_parts(size: int, part_size: int) -> list[tuple[int, int]]:
 
 def put(client: Any, target: Mapping[str, str], content: Content, arguments: Mapping[str, Any]) -> None:
     """Store *content* in one request."""
-    client.put_object(
-        **target,
-        **arguments,
-        Body=Slice(content, 0, content.size),
-        ChecksumAlgorithm="CRC64NVME",
-        ChecksumCRC64NVME=to_base64(content.checksum),
-    )
+    content.read(max(0, content.size - 1), 1)  # a file that has become shorter is found out before anything is sent
+    body = Slice(content, 0, content.size)
+    with _reading(body):
+        client.put_object(
+            **target,
+            **arguments,
+            Body=body,
+            ChecksumAlgorithm="CRC64NVME",
+            ChecksumCRC64NVME=to_base64(content.checksum),
+        )
 
 
 def put_in_parts(
@@ -119,7 +132,19 @@ def _send_parts(client: Any, begun: Mapping[str, str], content: Content, part_si
 
 def _send_part(client: Any, begun: Mapping[str, str], number: int, body: Slice) -> dict[str, Any]:
     checksum = to_base64(body.checksum())
-    answer = client.upload_part(
-        **begun, PartNumber=number, Body=body, ChecksumAlgorithm="CRC64NVME", ChecksumCRC64NVME=checksum
-    )
+    with _reading(body):
+        answer = client.upload_part(
+            **begun, PartNumber=number, Body=body, ChecksumAlgorithm="CRC64NVME", ChecksumCRC64NVME=checksum
+        )
     return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumCRC64NVME": checksum}
+
+
+@contextmanager
+def _reading(body: Slice) -> Iterator[None]:
+    """Raise what went wrong in reading *body* rather than what boto3 made of it."""
+    try:
+        yield
+    except (BotoCoreError, ClientError, AwsCrtError) as error:
+        if body.failure is not None:
+            raise body.failure from error
+        raise
