@@ -1,11 +1,13 @@
 """Hold one file open, and know its bytes."""
 
+import errno
 import grp
 import json
 import mmap
 import os
 import pwd
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,6 +21,10 @@ from tablesnap.rules import sstable
 from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.index import Owner
 from tablesnap.store.port import READ_SIZE, Content
+
+_NO_FILE = (errno.ELOOP, errno.ENXIO)  # a symbolic link or a socket has its name now
+
+TICK_NS = 20_000_000  # more than the step of the clock that a kernel stamps files with: 1, 4 or 10 ms
 
 IN_MEMORY = 4 << 20  # bytes; a smaller file is read whole, which costs less than two passes over a descriptor
 
@@ -65,7 +71,8 @@ def captured(path: str, *, pace: Pace | None = None) -> Iterator[Captured]:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise FileVanished(f"{path} is not a file any more")
-        with _content(descriptor, status.st_size, os.path.basename(path), pace) as content:
+        _let_the_clock_tick(status.st_mtime_ns)
+        with _content(descriptor, status.st_size, path, pace) as content:
             yield Captured(
                 path=path,
                 incarnation=incarnation_of(status),
@@ -85,53 +92,86 @@ def _open(path: str) -> int:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileVanished(f"{path} was gone before it was read") from error
     except OSError as error:
+        if error.errno in _NO_FILE:
+            raise FileVanished(f"{path} is not a file any more") from error
         raise CannotRead(f"{path} cannot be opened: {error.strerror}; {advice_on(error)}") from error
 
 
+def _let_the_clock_tick(mtime_ns: int) -> None:
+    """Wait until a file written to from now on gets another mtime than *mtime_ns*.
+
+    Else a file written, read by us and written again within one tick would keep its incarnation with other bytes in it.
+    """
+    age_ns = time.time_ns() - mtime_ns
+    if 0 <= age_ns < TICK_NS:
+        time.sleep((TICK_NS - age_ns) / 1e9)
+
+
 @contextmanager
-def _content(descriptor: int, size: int, name: str, pace: Pace | None) -> Iterator[Content]:
+def _content(descriptor: int, size: int, path: str, pace: Pace | None) -> Iterator[Content]:
     if size <= IN_MEMORY:
         _spend(pace, size)
         # One byte more is asked for, so that a file that has grown is not taken for the shorter one.
-        data = _read(descriptor, size + 1, name)
+        data = _read(descriptor, size + 1, path)
         if len(data) != size:
-            raise FileChanged(f"{name} changed while it was read; it will be stored again")
+            raise FileChanged(f"{path} changed while it was read; it will be stored again")
         yield Content.of(data)
-    elif sstable.may_be_mapped(name):
-        mapped = mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
+        return
+    mapped = _map(descriptor, size, path) if sstable.may_be_mapped(os.path.basename(path)) else None
+    if mapped is None:
+        yield Content(size=size, checksum=_checksum(descriptor, size, path, pace), descriptor=descriptor)
+        return
+    try:
         checksum = 0
         with memoryview(mapped) as view:
             for start in range(0, size, READ_SIZE):
                 with view[start : start + READ_SIZE] as piece:
                     _spend(pace, len(piece))
                     checksum = crc64nvme(piece, checksum)
-        try:
-            yield Content(size=size, checksum=checksum, buffer=mapped)
-        finally:
-            with suppress(BufferError):  # a client that failed may still hold on to it; it goes when the client lets go
-                mapped.close()
-    else:
-        unread = Content(size=size, checksum=0, descriptor=descriptor)
-        checksum = 0
-        for chunk in unread.chunks():
+        yield Content(size=size, checksum=checksum, buffer=mapped)
+    finally:
+        with suppress(BufferError):  # a client that failed may still hold on to it; it goes when the client lets go
+            mapped.close()
+
+
+def _map(descriptor: int, size: int, path: str) -> mmap.mmap | None:
+    """Map the file; None where its file system, or a lack of address space, does not allow that."""
+    try:
+        return mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
+    except ValueError as error:
+        raise FileChanged(f"{path} became shorter while it was read; it will be stored again") from error
+    except OSError:
+        return None
+
+
+def _checksum(descriptor: int, size: int, path: str, pace: Pace | None) -> int:
+    checksum = 0
+    try:
+        for chunk in Content(size=size, checksum=0, descriptor=descriptor).chunks():
             _spend(pace, len(chunk))
             checksum = crc64nvme(chunk, checksum)
-        yield Content(size=size, checksum=checksum, descriptor=descriptor)
+    except OSError as error:
+        raise _cannot_read(path, error) from error
+    return checksum
 
 
-def _read(descriptor: int, length: int, name: str) -> bytes:
+def _read(descriptor: int, length: int, path: str) -> bytes:
     pieces: list[bytes] = []
     offset = 0
     while offset < length:
         try:
             piece = os.pread(descriptor, length - offset, offset)
         except OSError as error:
-            raise CannotRead(f"{name} cannot be read: {error.strerror}; {advice_on(error)}") from error
+            raise _cannot_read(path, error) from error
         if not piece:
             break
         pieces.append(piece)
         offset += len(piece)
     return b"".join(pieces)
+
+
+def _cannot_read(path: str, error: OSError) -> CannotRead:
+    return CannotRead(f"{path} cannot be read: {error.strerror}; {advice_on(error)}")
 
 
 def _spend(pace: Pace | None, size: int) -> None:
