@@ -5,19 +5,22 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
+from tests.azurite import Azurite
 from tests.s3_servers import S3Server
 
 from tablesnap.errors import NoSuchObject
 from tablesnap.rules.index import Index, decode
 from tablesnap.rules.keys import directory_of, is_index
 from tablesnap.store.address import parse_address
+from tablesnap.store.azure import AzureStore
+from tablesnap.store.azure_account import find_account
 from tablesnap.store.opening import StoreOptions, open_store
 from tablesnap.store.port import Store
 
@@ -47,7 +50,7 @@ class Bucket:
     url: str
     arguments: tuple[str, ...] = ()  # go before BUCKET
     environment: Mapping[str, str] = field(default_factory=dict)
-    options: StoreOptions = field(default_factory=StoreOptions)
+    open: Callable[[], Store] | None = None  # where the URL alone does not open it from within this process
 
     @classmethod
     def in_directory(cls, directory: Path) -> "Bucket":
@@ -61,46 +64,59 @@ class Bucket:
         arguments: tuple[str, ...] = ("--endpoint-url", server.endpoint_url, "--aws-region", "us-east-1")
         if server.ca_bundle:
             arguments += ("--ca-bundle", server.ca_bundle)
+        options = StoreOptions(
+            access_key=server.access_key,
+            secret_key=server.secret_key,
+            region="us-east-1",
+            endpoint_url=server.endpoint_url,
+            ca_bundle=server.ca_bundle,
+        )
         return cls(
             f"s3://{name}",
             arguments,
             {"AWS_ACCESS_KEY_ID": server.access_key, "AWS_SECRET_ACCESS_KEY": server.secret_key},
-            StoreOptions(
-                access_key=server.access_key,
-                secret_key=server.secret_key,
-                region="us-east-1",
-                endpoint_url=server.endpoint_url,
-                ca_bundle=server.ca_bundle,
-            ),
+            lambda: open_store(parse_address(f"s3://{name}"), options),
+        )
+
+    @classmethod
+    def in_azure(cls, server: Azurite, name: str) -> "Bucket":
+        """Return the container *name* on *server*, which need not be there yet."""
+        environment = {"AZURE_STORAGE_ACCOUNT_NAME": server.account, "AZURE_STORAGE_ACCOUNT_KEY": server.key}
+        account = find_account(environment, server.endpoint_url)
+        return cls(
+            f"az://{name}",
+            ("--endpoint-url", server.endpoint_url),
+            environment,
+            lambda: AzureStore(name, account=account),
         )
 
     def store(self) -> Store:
         """Open the store, apart from the daemon's own."""
-        return open_store(parse_address(self.url), self.options)
-
-    def objects(self, prefix: str = "") -> dict[str, StoredObject]:
-        """Read every object whose key begins with *prefix*; one deleted meanwhile is left out."""
-        store = self.store()
-        found = {}
-        for listed in store.list(prefix):
-            try:
-                head, body = store.head(listed.key), b"".join(store.read(listed.key))
-            except NoSuchObject:
-                continue
-            found[listed.key] = StoredObject(listed.key, body, head.metadata, head.content_type, head.modified)
-        return found
+        return self.open() if self.open else open_store(parse_address(self.url))
 
     def keys(self) -> set[str]:
         """Return the key of every object."""
         return {listed.key for listed in self.store().list("")}
 
+    def objects(self, which: Callable[[str], bool] = lambda key: True) -> dict[str, StoredObject]:
+        """Read every object, or those *which* are asked for by their keys; one deleted meanwhile is left out."""
+        store = self.store()
+        found = {}
+        for key in sorted(listed.key for listed in store.list("") if which(listed.key)):
+            try:
+                head, body = store.head(key), b"".join(store.read(key))
+            except NoSuchObject:
+                continue
+            found[key] = StoredObject(key, body, head.metadata, head.content_type, head.modified)
+        return found
+
     def data(self) -> dict[str, bytes]:
         """Return the body of every object that is no index, by its key."""
-        return {key: one.body for key, one in self.objects().items() if not is_index(key)}
+        return {key: one.body for key, one in self.objects(lambda key: not is_index(key)).items()}
 
     def indexes(self) -> dict[str, Index]:
         """Return every index, by its key."""
-        return {key: decode(one.body, directory_of(key)) for key, one in self.objects().items() if is_index(key)}
+        return {key: decode(one.body, directory_of(key)) for key, one in self.objects(is_index).items()}
 
     def newest_index(self, directory: Path) -> Index | None:
         """Return the index of *directory* that was taken last, of those that say when; None if there is none."""
@@ -132,10 +148,6 @@ class Daemon:
         """Wait until the log has *text* so many *times*."""
         self.wait_until(lambda: self.log.count(text) >= times, f"{text!r} in the log")
 
-    def wait_for_start(self) -> None:
-        """Wait until every directory that was there is watched, and what is stored of them is known."""
-        self.wait_for_log("of the files found at start")
-
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
         self.process.send_signal(number)
@@ -166,13 +178,15 @@ def running(
     log: Path,
     environment: Mapping[str, str] | None = None,
     await_watching: bool = True,
+    under: Sequence[str] = (),
 ) -> Iterator[Daemon]:
     """Run the daemon on *bucket* while the block lasts; the *arguments* that are text are flags, a `Path` is a PATH.
 
     It is stopped at the end, unless the block saw to that, and must then exit 0. The log is appended to *log*.
+    *under* is a command that runs the daemon as its own process, with limits say.
     """
     flags, paths = _flags_and_paths(arguments)
-    command = [sys.executable, "-m", "tablesnap", "-n", NODE, *flags, *bucket.arguments, bucket.url, *paths]
+    command = [*under, sys.executable, "-m", "tablesnap", "-n", NODE, *flags, *bucket.arguments, bucket.url, *paths]
     environment = clean_environment() | {"TDEBUG": "1"} | dict(bucket.environment) | dict(environment or {})
     daemon = Daemon(command, environment, log)
     try:

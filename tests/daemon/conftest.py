@@ -1,0 +1,67 @@
+import uuid
+from pathlib import Path
+
+import pytest
+from tests.azurite import Azurite
+from tests.daemon.harness import Bucket
+from tests.s3_servers import S3Server
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A directory for the daemon to watch."""
+    directory = tmp_path / "data"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "daemon.log"
+
+
+@pytest.fixture
+def file_bucket(tmp_path: Path) -> Bucket:
+    return Bucket.in_directory(tmp_path / "bucket")
+
+
+@pytest.fixture
+def moto_bucket(moto_endpoint: S3Server) -> Bucket:
+    return new_bucket_on(moto_endpoint)
+
+
+@pytest.fixture
+def versitygw_bucket(versitygw_endpoint: S3Server) -> Bucket:
+    return new_bucket_on(versitygw_endpoint)
+
+
+@pytest.fixture
+def azurite_bucket(azurite_endpoint: Azurite) -> Bucket:
+    name = new_name()
+    azurite_endpoint.make_container(name)
+    return Bucket.in_azure(azurite_endpoint, name)
+
+
+def new_bucket_on(server: S3Server) -> Bucket:
+    name = new_name()
+    server.make_bucket(name)
+    return Bucket.on(server, name)
+
+
+def new_name() -> str:
+    return f"backups-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(
+    params=[
+        "file_bucket",
+        "moto_bucket",
+        pytest.param("versitygw_bucket", marks=pytest.mark.servers),
+        pytest.param("azurite_bucket", marks=pytest.mark.servers),
+    ]
+)
+def bucket(request: pytest.FixtureRequest) -> Bucket:
+    """An empty bucket on each kind of store in turn."""
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, Bucket)
+    return found
