@@ -46,17 +46,19 @@ class Uploader:
         already, so that asking comes first. Raises what the store raises.
         """
         for key in self._candidates(plain_key, content):
+            taken = False
             if expected or content.size > ASK_FIRST_ABOVE:
-                placed = self._found(key, content, is_named)
+                taken, placed = self._look(key, content, is_named)
                 if placed is not None:
                     return placed
-            try:
-                self._store.create(key, content, metadata=metadata)
-                return Placed(key, sent=True)
-            except AlreadyStored:
-                placed = self._found(key, content, is_named)
-                if placed is not None:
-                    return placed
+            if not taken:
+                try:
+                    self._store.create(key, content, metadata=metadata)
+                    return Placed(key, sent=True)
+                except AlreadyStored:
+                    _, placed = self._look(key, content, is_named)
+                    if placed is not None:
+                        return placed
         raise AssertionError("the candidates never end")
 
     def _candidates(self, plain_key: str, content: Content) -> Iterator[str]:
@@ -67,17 +69,17 @@ class Uploader:
         while True:
             yield beside(plain_key, content.checksum, self._now())
 
-    def _found(self, key: str, content: Content, is_named: Callable[[str], bool]) -> Placed | None:
-        """Return the object under *key* if it is this content and may be relied on."""
+    def _look(self, key: str, content: Content, is_named: Callable[[str], bool]) -> tuple[bool, Placed | None]:
+        """Say whether *key* is taken, and return the object there if it is this content and may be relied on."""
         try:
             head = self._store.head(key)
             # A directory without indexes has no purge either, but one told to take unindexed objects by their age.
             named = is_named(key)
             if not retention.may_be_relied_on(named=named or not self._indexed, age_seconds=head.age_seconds):
-                return None
-            return Placed(key, sent=False, because_named=named) if self._holds(key, head, content) else None
+                return True, None
+            return True, Placed(key, sent=False, because_named=named) if self._holds(key, head, content) else None
         except NoSuchObject:
-            return None
+            return False, None
 
     def _holds(self, key: str, head: Head, content: Content) -> bool:
         """Say whether the object under *key* is *content*: by the store's checksum, by 1.x's, or by its bytes."""
