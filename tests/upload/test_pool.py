@@ -1,0 +1,245 @@
+"""A pool never gives up by itself, and no item's failure is another's."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from tests.waiting import wait_until
+
+from tablesnap.errors import FileVanished, StoreRefused, StoreUnavailable, TablesnapError
+from tablesnap.upload.pool import Pool
+
+
+class Worker:
+    """Does what a test scripts for each item, and remembers what came of it."""
+
+    def __init__(self, script: Callable[[str, int], str] = lambda item, attempt: item) -> None:
+        self._script = script
+        self._lock = threading.Lock()
+        self.attempts: Counter[str] = Counter()
+        self.order: list[str] = []
+        self.reports: list[tuple[str, str | TablesnapError]] = []
+
+    def work(self, item: str) -> str:
+        with self._lock:
+            self.attempts[item] += 1
+            self.order.append(item)
+            attempt = self.attempts[item]
+        return self._script(item, attempt)
+
+    def report(self, item: str, result: str | TablesnapError) -> None:
+        self.reports.append((item, result))
+
+    @property
+    def reported(self) -> dict[str, str | TablesnapError]:
+        assert len(self.reports) == len(dict(self.reports)), "an item was reported twice"
+        return dict(self.reports)
+
+
+@contextmanager
+def pool_of(
+    worker: Worker, *, threads: int = 1, retries: int | None = None, final: tuple[type[TablesnapError], ...] = ()
+) -> Iterator[Pool[str, str]]:
+    pool = Pool(worker.work, worker.report, threads=threads, retries=retries, final=final)
+    try:
+        yield pool
+    finally:
+        pool.stop()
+
+
+def test_every_item_is_worked_on_once_and_its_result_reported() -> None:
+    worker = Worker(lambda item, attempt: item.upper())
+    wanted = {f"item{number}": f"ITEM{number}" for number in range(200)}
+
+    with pool_of(worker, threads=4) as pool:
+        pool.start()
+        for item in wanted:
+            pool.add(item, urgency=0)
+        wait_until(lambda: len(worker.reports) == len(wanted))
+
+    assert worker.reported == wanted
+    assert set(worker.attempts.values()) == {1}
+
+
+def test_the_most_urgent_goes_first_and_of_equals_the_one_that_came_first() -> None:
+    worker = Worker()
+
+    with pool_of(worker) as pool:
+        for item, urgency in [("found 1", 1), ("found 2", 1), ("new 1", 0), ("found 3", 1), ("new 2", 0)]:
+            pool.add(item, urgency=urgency)
+        pool.start()
+        wait_until(lambda: len(worker.reports) == 5)
+
+    assert worker.order == ["new 1", "new 2", "found 1", "found 2", "found 3"]
+
+
+def test_items_need_not_be_comparable() -> None:
+    results: list[object] = []
+    pool: Pool[object, object] = Pool(lambda item: item, lambda item, _: results.append(item), threads=1, retries=None)
+    for _ in range(5):
+        pool.add(object(), urgency=0)
+
+    pool.start()
+    wait_until(lambda: len(results) == 5)
+    pool.stop()
+
+
+@pytest.mark.parametrize("retries", [0, 1, 2])
+def test_with_retries_bounded_the_last_error_is_reported_and_others_go_on(retries: int) -> None:
+    def script(item: str, attempt: int) -> str:
+        if item == "bad":
+            raise StoreRefused(f"attempt {attempt}")
+        return item
+
+    worker = Worker(script)
+    with pool_of(worker, retries=retries) as pool:
+        pool.start()
+        for item in ("a", "bad", "b"):
+            pool.add(item, urgency=0)
+        wait_until(lambda: len(worker.reports) == 3)
+
+    assert str(worker.reported["bad"]) == f"attempt {retries + 1}"
+    assert worker.attempts == {"a": 1, "bad": retries + 1, "b": 1}
+
+
+@pytest.mark.parametrize("error", [StoreRefused("not now"), ValueError("a defect"), AssertionError("another")])
+def test_without_a_bound_a_failing_item_is_tried_until_it_succeeds_and_holds_up_nobody(error: Exception) -> None:
+    def script(item: str, attempt: int) -> str:
+        if item == "bad" and attempt <= 2:
+            raise error
+        return item
+
+    worker = Worker(script)
+    with pool_of(worker) as pool:
+        pool.start()
+        for item in ("bad", "a", "b"):
+            pool.add(item, urgency=0)
+        wait_until(lambda: len(worker.reports) == 3)
+
+    assert worker.reported == {"bad": "bad", "a": "a", "b": "b"}
+    assert worker.order[:3] == ["bad", "a", "b"]
+
+
+def test_a_defect_is_told_with_its_traceback_and_a_bound_holds_for_it_too(caplog: pytest.LogCaptureFixture) -> None:
+    def script(item: str, attempt: int) -> str:
+        raise ValueError("a defect")
+
+    worker = Worker(script)
+    with pool_of(worker, retries=0) as pool:
+        pool.start()
+        pool.add("bad", urgency=0)
+        wait_until(lambda: worker.reports)
+
+    assert str(worker.reported["bad"]) == "ValueError: a defect"
+    assert "Traceback" in caplog.text
+
+
+def test_an_error_that_is_final_is_reported_at_once() -> None:
+    def script(item: str, attempt: int) -> str:
+        raise FileVanished("gone")
+
+    worker = Worker(script)
+    with pool_of(worker, final=(FileVanished,)) as pool:
+        pool.start()
+        pool.add("a", urgency=0)
+        wait_until(lambda: worker.reports)
+
+    assert isinstance(worker.reported["a"], FileVanished)
+    assert worker.attempts == {"a": 1}
+
+
+def test_while_the_store_is_away_the_others_wait_with_the_one_that_found_out() -> None:
+    away = threading.Event()
+    away.set()
+
+    def script(item: str, attempt: int) -> str:
+        if away.is_set():
+            raise StoreUnavailable("no route to host")
+        return item
+
+    worker = Worker(script)
+    items = [f"item{number}" for number in range(50)]
+    with pool_of(worker, threads=2) as pool:
+        pool.start()
+        for item in items:
+            pool.add(item, urgency=0)
+        wait_until(lambda: pool.outage is not None and sum(worker.attempts.values()) >= 3)
+        tried_while_away = sum(worker.attempts.values())
+        error = pool.outage
+        away.clear()
+        wait_until(lambda: len(worker.reports) == len(items))
+        over = pool.outage
+
+    assert error is not None
+    assert error.error == "no route to host"
+    assert tried_while_away < len(items) / 2
+    assert worker.reported == {item: item for item in items}
+    assert over is None
+
+
+def test_an_outage_that_comes_back_in_between_is_another_outage() -> None:
+    def script(item: str, attempt: int) -> str:
+        if item == "bad" and attempt in (1, 3):
+            raise StoreUnavailable("away")
+        if item == "bad" and attempt == 2:
+            raise StoreRefused("here, but no")
+        return item
+
+    worker = Worker(script)
+    with pool_of(worker) as pool:
+        pool.start()
+        pool.add("bad", urgency=0)
+        wait_until(lambda: worker.reports)
+        outage = pool.outage
+
+    assert worker.attempts["bad"] == 4
+    assert outage is None
+
+
+def test_after_a_stop_nothing_begins_and_what_is_in_flight_is_reported() -> None:
+    let_go = threading.Event()
+
+    def script(item: str, attempt: int) -> str:
+        assert let_go.wait(60)
+        return item
+
+    worker = Worker(script)
+    with pool_of(worker) as pool:
+        pool.start()
+        pool.add("in flight", urgency=0)
+        pool.add("waiting", urgency=0)
+        wait_until(lambda: pool.busy == 1)
+        pool.stop()
+        let_go.set()
+        wait_until(lambda: pool.busy == 0)
+
+    assert worker.reported == {"in flight": "in flight"}
+    assert worker.attempts == {"in flight": 1}
+
+
+def test_a_stop_does_not_wait_for_what_is_to_be_tried_again() -> None:
+    def script(item: str, attempt: int) -> str:
+        raise StoreUnavailable("away")
+
+    worker = Worker(script)
+    with pool_of(worker) as pool:
+        pool.start()
+        pool.add("a", urgency=0)
+        wait_until(lambda: pool.outage is not None)
+        pool.stop()
+        wait_until(lambda: pool.busy == 0)
+
+    assert worker.reports == []
+
+
+def test_a_pool_may_be_stopped_before_it_was_started() -> None:
+    worker = Worker()
+    with pool_of(worker) as pool:
+        pool.add("a", urgency=0)
+        pool.stop()
+        pool.start()
+        wait_until(lambda: not any(thread.name.startswith("upload-") for thread in threading.enumerate()))
+
+    assert worker.reports == []
