@@ -37,7 +37,7 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 bench: $(READY)
-	@$(BIN)/python bench/upload.py $(ARGS)
+	@$(BIN)/python -m bench.upload
 
 # The project's own build backend is in the lock too, so nothing is downloaded that no hash stands for.
 $(READY): requirements-dev.txt pyproject.toml
