@@ -49,7 +49,7 @@ class Catalog:
                     taken.add(listed.key)
         with ThreadPoolExecutor(READERS, thread_name_prefix="survey") as readers:
             found = readers.map(lambda directory_key: self._newest(indexes[directory_key]), indexes)
-            newest = {wanted[key]: index for key, index in zip(indexes, found, strict=True) if index is not None}
+            newest = {wanted[key]: index for key, index in zip(indexes, found, strict=True)}
         return Survey(newest=newest, taken=frozenset(taken))
 
     def write(self, index: Index) -> str:
@@ -78,19 +78,18 @@ class Catalog:
         except UnreadableIndex as error:
             raise UnreadableIndex(f"the index {key} cannot be read: {error}") from error
 
-    def _newest(self, candidates: list[Listed]) -> Index | None:
+    def _newest(self, candidates: list[Listed]) -> Index:
         """Return the newest of *candidates*, all of which the store dates to the same, latest moment."""
         indexes: list[Index] = []
         for listed in candidates:
             try:
                 indexes.append(self.read(listed.key))
-            except NoSuchObject:
-                continue  # purged since it was listed
-            except UnreadableIndex as error:
-                # Not an index of ours, or damaged: nothing is taken as stored on its word, so all is compared.
+            except (NoSuchObject, UnreadableIndex) as error:
+                # Purged since it was listed, or damaged. The directory had an index all the same, so that earlier runs
+                # were responsible for it; nothing is taken as stored on this one's word, so all is compared.
                 log.warning("%s; what it names will be compared with the files themselves", error)
                 indexes.append(Index(directory="", names=(), format=1))
-        return max(indexes, key=lambda one: (one.taken_at or _LONG_AGO, one.seen_at or _LONG_AGO), default=None)
+        return max(indexes, key=lambda one: (one.taken_at or _LONG_AGO, one.seen_at or _LONG_AGO))
 
 
 def _keep_newest(candidates: list[Listed], listed: Listed) -> None:
