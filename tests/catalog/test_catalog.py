@@ -1,0 +1,266 @@
+"""The newest index is found whatever else lies in the bucket, and a new one takes nobody's key."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from tests.stores import Around, Clock, Failing, WholeSeconds
+
+from tablesnap.catalog.catalog import Catalog
+from tablesnap.errors import NoSuchObject, StoreUnavailable, UnreadableIndex
+from tablesnap.rules.index import Index, Owner, StoredFile, encode
+from tablesnap.rules.keys import Keys
+from tablesnap.store.memory import MemoryStore
+from tablesnap.store.port import Content
+
+KEYS = Keys("", "n", ":")
+CLOCK_START = Clock().moment
+
+
+def index(*names: str, directory: str = "/d", seconds: float = 0.0, keys: Keys = KEYS) -> Index:
+    below = keys.below(directory)
+    files = {
+        name: StoredFile(below + name, size=1, checksum=2, mtime_ns=number, mode=0o644, owner=Owner(0, 0))
+        for number, name in enumerate(names)
+    }
+    moment = CLOCK_START + timedelta(seconds=seconds)
+    return Index(directory, names=names, files=files, node="n", taken_at=moment, seen_at=moment)
+
+
+def put(store: MemoryStore, key: str, body: bytes = b"") -> None:
+    store.create(key, Content.of(body))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(clock: Clock) -> MemoryStore:
+    return MemoryStore(clock)
+
+
+@pytest.fixture
+def catalog(store: MemoryStore) -> Catalog:
+    return Catalog(store, KEYS)
+
+
+# Writing.
+
+
+def test_an_index_gets_the_key_of_its_newest_file_as_json_and_reads_back(store: MemoryStore, catalog: Catalog) -> None:
+    key = catalog.write(index("nb-1-big-Data.db", "nb-2-big-Data.db", "zzz"))
+
+    assert key == "n:/d/nb-2-big-Data.db-listdir.json"
+    assert store.head(key).content_type == "application/json"
+    assert catalog.read(key) == index("nb-1-big-Data.db", "nb-2-big-Data.db", "zzz")
+
+
+def test_an_index_whose_key_is_taken_gets_its_moment_and_overwrites_nothing(
+    store: MemoryStore, catalog: Catalog
+) -> None:
+    first = catalog.write(index("a", "b"))
+    before = store.head(first)
+
+    second = catalog.write(index("b", seconds=1))
+    third = catalog.write(index("b", seconds=1))
+
+    assert store.head(first).checksum == before.checksum
+    assert second == "n:/d/b~20261122T202518123456Z-listdir.json"
+    assert third == "n:/d/b~20261122T202518123457Z-listdir.json"
+    assert catalog.read(third) == index("b", seconds=1)
+
+
+def test_an_index_named_after_a_file_beside_its_plain_key_is_an_index_of_that_directory(catalog: Catalog) -> None:
+    one = index("a")
+    beside = replace(one, files={"a": replace(one.files["a"], key="n:/d/a~00000000000000ab")})
+
+    key = catalog.write(beside)
+
+    assert key == "n:/d/a~00000000000000ab-listdir.json"
+    assert catalog.survey(["/d"], ["/d"]).newest == {"/d": beside}
+
+
+def test_an_index_whose_writing_failed_too_late_can_be_written_again(store: MemoryStore) -> None:
+    late = Failing(store, lambda request: StoreUnavailable("lost"), afterwards=True)
+    with pytest.raises(StoreUnavailable):
+        Catalog(late, KEYS).write(index("a"))
+
+    key = Catalog(store, KEYS).write(index("a"))
+
+    assert key != "n:/d/a-listdir.json"
+    assert Catalog(store, KEYS).read(key) == Catalog(store, KEYS).read("n:/d/a-listdir.json") == index("a")
+
+
+def test_an_index_that_could_not_be_written_is_an_error_and_gets_no_other_key(store: MemoryStore) -> None:
+    away = Failing(store, lambda request: StoreUnavailable("away"))
+
+    with pytest.raises(StoreUnavailable):
+        Catalog(away, KEYS).write(index("a"))
+
+    assert away.requests == ["create n:/d/a-listdir.json"]
+
+
+# Finding.
+
+
+def test_the_newest_index_is_the_one_stored_last_whatever_its_key(catalog: Catalog, clock: Clock) -> None:
+    for number, names in enumerate([("a", "b", "c"), ("c",), ("a", "b")]):
+        clock.advance(seconds=1)
+        catalog.write(index(*names, seconds=number))
+
+    assert catalog.survey(["/d"], ["/d"]).newest["/d"].names == ("a", "b")
+
+
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+def test_of_indexes_stored_within_one_second_the_one_taken_last_is_the_newest(
+    store: MemoryStore, clock: Clock, order: tuple[str, str]
+) -> None:
+    catalog = Catalog(WholeSeconds(store), KEYS)
+    for name in order:
+        clock.advance(milliseconds=1)
+        catalog.write(index(name, seconds=5.0 if name == "b" else 2.0))
+
+    assert catalog.survey(["/d"], ["/d"]).newest["/d"].names == ("b",)
+
+
+def test_of_indexes_of_one_moment_the_one_seen_last_is_the_newest(store: MemoryStore) -> None:
+    catalog = Catalog(WholeSeconds(store), KEYS)
+    again = replace(index("a"), seen_at=CLOCK_START + timedelta(days=1))
+    catalog.write(again)
+    catalog.write(index("a"))
+
+    assert catalog.survey(["/d"], ["/d"]).newest["/d"] == again
+
+
+def test_each_directory_has_its_own_newest_index_and_one_without_has_none(catalog: Catalog) -> None:
+    catalog.write(index("a", directory="/d"))
+    catalog.write(index("b", directory="/d/below"))
+    catalog.write(index("c", directory="/d/below/that"))
+
+    newest = catalog.survey(["/d"], ["/d", "/d/below", "/d/empty"]).newest
+
+    assert {directory: one.names for directory, one in newest.items()} == {"/d": ("a",), "/d/below": ("b",)}
+
+
+def test_a_directory_whose_name_begins_alike_or_another_node_is_none_of_ours(
+    store: MemoryStore, catalog: Catalog
+) -> None:
+    catalog.write(index("a", directory="/d_archive"))
+    other_node = Keys("", "n2", ":")
+    Catalog(store, other_node).write(index("a", keys=other_node))
+    put(store, "n:/d")
+    put(store, "n:/d-listdir.json", b"{}")
+
+    assert catalog.survey(["/d"], ["/d"]).newest == {}
+
+
+def test_an_index_that_cannot_be_read_is_told_and_vouches_for_nothing(
+    store: MemoryStore, catalog: Catalog, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    catalog.write(index("a"))
+    clock.advance(seconds=1)
+    put(store, "n:/d/b-listdir.json", b"no JSON")
+
+    newest = catalog.survey(["/d"], ["/d"]).newest["/d"]
+
+    assert (newest.files, newest.names, newest.missing) == ({}, (), ())
+    assert "n:/d/b-listdir.json" in caplog.text
+
+
+def test_one_directory_s_damaged_index_is_no_other_directory_s_fault(store: MemoryStore, catalog: Catalog) -> None:
+    put(store, "n:/d/b-listdir.json", b"[" * 100_000)
+    catalog.write(index("a", directory="/d/below"))
+
+    newest = catalog.survey(["/d"], ["/d", "/d/below"]).newest
+
+    assert newest["/d/below"].names == ("a",)
+
+
+def test_an_index_that_is_purged_between_the_listing_and_the_reading_does_not_stop_a_survey(
+    store: MemoryStore, catalog: Catalog, clock: Clock
+) -> None:
+    key = catalog.write(index("a"))
+    catalog.write(index("b", directory="/d/below"))
+    purged = Failing(store, lambda request: NoSuchObject(key) if request == f"read {key}" else None)
+
+    newest = Catalog(purged, KEYS).survey(["/d"], ["/d", "/d/below"]).newest
+
+    assert newest["/d/below"].names == ("b",)
+    # It had one, so earlier runs were responsible for the directory: nothing there is left alone.
+    assert newest["/d"].missing == ()
+
+
+@pytest.mark.parametrize("kind", ["list", "read"])
+def test_a_store_that_does_not_answer_is_no_empty_store(store: MemoryStore, catalog: Catalog, kind: str) -> None:
+    catalog.write(index("a"))
+    away = Failing(store, lambda request: StoreUnavailable(kind) if request.startswith(kind) else None)
+
+    with pytest.raises(StoreUnavailable):
+        Catalog(away, KEYS).survey(["/d"], ["/d"])
+
+
+def test_keys_asked_about_are_told_apart_from_all_others(store: MemoryStore, catalog: Catalog) -> None:
+    for key in ("n:/d/a", "n:/d/a~00", "n:/d/below/b", "n:/d/c-listdir.json"):
+        put(store, key, b"{}")
+
+    survey = catalog.survey(["/d"], ["/d"], frozenset({"n:/d/a", "n:/d/b", "n:/d/below/b"}))
+
+    assert survey.taken == {"n:/d/a", "n:/d/below/b"}
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["n:/d/", "n:/d//a", "n:/d/./a", "n:/d/../a", "n:/d/\x01", "n:/d/-listdir.json", "n:/d/a/-listdir.json", "n:/d/é/"],
+)
+def test_odd_keys_of_other_people_break_nothing_and_are_taken_for_nothing(
+    store: MemoryStore, catalog: Catalog, clock: Clock, key: str
+) -> None:
+    put(store, key, b"{}")
+    clock.advance(seconds=1)
+    catalog.write(index("a"))
+
+    survey = catalog.survey(["/d"], ["/d"], frozenset({"n:/d/a", "n:/d"}))
+
+    assert survey.newest["/d"].names == ("a",)
+    assert survey.taken == frozenset()
+
+
+def test_each_root_is_listed_once_and_only_the_newest_indexes_are_read(store: MemoryStore, clock: Clock) -> None:
+    catalog = Catalog(store, KEYS)
+    for number in range(20):
+        clock.advance(seconds=1)
+        catalog.write(index(f"a{number}"))
+    around = Around(store)
+
+    Catalog(around, KEYS).survey(["/d/below/", "/d", "/d/", "/d_archive", "/d/below"], ["/d", "/d/below"])
+
+    assert sorted(request for request in around.requests if request.startswith("list")) == [
+        "list n:/d/",
+        "list n:/d_archive/",
+    ]
+    assert [request for request in around.requests if request.startswith("read")] == ["read n:/d/a19-listdir.json"]
+
+
+def test_the_root_directory_can_be_surveyed(store: MemoryStore) -> None:
+    keys = Keys("", "n", ":")
+    Catalog(store, keys).write(index("a", directory="/d"))
+
+    assert Catalog(store, keys).survey(["/"], ["/d"]).newest["/d"].names == ("a",)
+
+
+def test_an_index_of_1x_is_found_and_vouches_for_the_keys_of_its_names(store: MemoryStore, catalog: Catalog) -> None:
+    put(store, "n:/d/nb-1-big-Data.db-listdir.json", b'{"/d": ["nb-1-big-Data.db"]}')
+
+    newest = catalog.survey(["/d"], ["/d"]).newest["/d"]
+
+    assert newest.keys("n:/d/") == {"n:/d/nb-1-big-Data.db"}
+
+
+def test_reading_a_damaged_index_names_it(store: MemoryStore, catalog: Catalog) -> None:
+    body = encode(index("a"), "n:/d/")
+    put(store, "n:/d/a-listdir.json", body[:-1])
+
+    with pytest.raises(UnreadableIndex, match=r"n:/d/a-listdir\.json"):
+        catalog.read("n:/d/a-listdir.json")
