@@ -3,6 +3,7 @@ import mmap
 import os
 import uuid
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from tests.s3_servers import Fate, Reply, Request, S3Server, proxy
@@ -487,3 +488,16 @@ def test_a_deletion_that_fails_for_one_key_raises(moto_endpoint: S3Server) -> No
 
         with pytest.raises(StoreRefused, match=r"/a at .*AccessDenied"):
             store.delete(["a", "b"])
+
+
+def test_a_check_touches_no_key_outside_the_prefix_it_is_given(moto_endpoint: S3Server) -> None:
+    """An operator may allow a daemon one prefix of a bucket, and nothing else."""
+    bucket = new_bucket(moto_endpoint)
+
+    with proxy(moto_endpoint) as between:
+        store_of(between, bucket, storage_class="STANDARD_IA").check("nodes/n1:/")
+
+    # The bucket is asked for its region, which it tells whoever asks.
+    asked = [unquote(request.path) for request in between.seen if request.path != f"/{bucket}"]
+    assert len(asked) > 1
+    assert all("nodes/n1:/" in path for path in asked)

@@ -59,9 +59,11 @@ def _run(options: "Options", visible: SecretVisible | None) -> int:
         signals.direct(daemon, before_exit=screen.rescue)
         daemon.run()
     except TablesnapError as error:
-        if syslog:
-            log.critical("%s", error)  # an init script throws standard error away
-        raise
+        if not syslog and options.log_format == "text":
+            raise
+        # Who reads a machine's log reads this there: an init script throws standard error away.
+        log.critical("%s", error)
+        return EXIT_FAILED
     finally:
         progress.end()
     return signals.exit_code

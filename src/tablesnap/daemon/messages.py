@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tablesnap.catalog.catalog import Survey
-from tablesnap.errors import StoreRefused, TablesnapError
+from tablesnap.errors import StoreError, TablesnapError
 from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.index import Index, StoredFile
 
@@ -42,7 +42,7 @@ class Finished:
 class Checked:
     """The store was asked whether it will do what it is needed for."""
 
-    refusal: StoreRefused | None
+    refusal: StoreError | None
 
 
 @dataclass(frozen=True)

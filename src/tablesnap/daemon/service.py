@@ -142,8 +142,8 @@ class Daemon:
         if asked.at_start:
             return Surveyed(asked, Survey())
         try:
-            self._store.check()
-        except StoreRefused as refusal:
+            self._store.check(self._keys.below("/"))
+        except (StoreRefused, KeyRefused) as refusal:
             return Checked(refusal)
         return Checked(None)
 

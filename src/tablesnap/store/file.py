@@ -66,7 +66,7 @@ class FileStore:
         self._prepared = False
         self._durable: set[str] = set()  # folders known to be on disk, with all above them
 
-    def check(self) -> None:
+    def check(self, prefix: str = "") -> None:
         """Find out whether objects can be written here, and sweep what killed writers left."""
         with self._translated("a test file"):
             self._prepare()

@@ -32,7 +32,7 @@ class MemoryStore:
         self._kept: dict[str, _Kept] = {}
         self._lock = threading.Lock()
 
-    def check(self) -> None:
+    def check(self, prefix: str = "") -> None:
         """There is nothing a dictionary would refuse."""
 
     def create(

@@ -89,9 +89,10 @@ class Store(Protocol):
     called from several threads at once.
     """
 
-    def check(self) -> None:
+    def check(self, prefix: str = "") -> None:
         """Raise `StoreRefused` if the store will not do what was asked of it (bucket, credentials, encryption,
-        storage class, permission to write), or `StoreUnavailable` if it does not answer. Leaves nothing visible."""
+        storage class, permission to write), or `StoreUnavailable` if it does not answer. Leaves nothing visible,
+        and touches only keys that begin with *prefix*: who may use no others is welcome."""
 
     def create(
         self,

@@ -14,9 +14,9 @@ class PrefixedStore:
         self._store = store
         self._prefix = prefix
 
-    def check(self) -> None:
+    def check(self, prefix: str = "") -> None:
         """Check the store underneath."""
-        self._store.check()
+        self._store.check(self._prefix + prefix)
 
     def create(
         self,

@@ -9,7 +9,7 @@ import re
 import ssl
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -29,7 +29,15 @@ from obstore.exceptions import (
     UnauthenticatedError,
 )
 
-from tablesnap.errors import AlreadyStored, KeyRefused, NoSuchObject, StoreError, StoreRefused, StoreUnavailable
+from tablesnap.errors import (
+    AlreadyStored,
+    KeyRefused,
+    NoSuchObject,
+    StoreError,
+    StoreRefused,
+    StoreUnavailable,
+    TablesnapError,
+)
 from tablesnap.store.keys import require_utf8, shown
 from tablesnap.store.port import READ_SIZE, Content, Head, Listed
 
@@ -88,15 +96,17 @@ class RemoteStore:
         self._clock_url = clock_url
         self._options = options
 
-    def check(self) -> None:
+    def check(self, prefix: str = "") -> None:
         """Store a probe as everything will be stored, and delete it."""
-        with self._translated(PROBE):
+        probe = prefix + PROBE
+        self._require_key(probe)
+        with self._translated(probe):
             try:
-                obstore.put(self._store, PROBE, b"", attributes=self._attributes("text/plain", {}), mode="create")
+                obstore.put(self._store, probe, b"", attributes=self._attributes("text/plain", {}), mode="create")
             except AlreadyExistsError:
                 return  # from a start before this one; so writing was allowed
             try:
-                obstore.delete(self._store, PROBE)
+                obstore.delete(self._store, probe)
             except PermissionDeniedError:
                 return  # who may only add is welcome
 
@@ -147,9 +157,7 @@ class RemoteStore:
             try:
                 found = obstore.get(self._store, key, options={"head": True})
             except (FileNotFoundError, NotFoundError):
-                # An answer to HEAD does not say what was not found, so ask for something else in the container.
-                for _ in obstore.list(self._store, prefix=key, chunk_size=1):
-                    break
+                self._require_container(key)
                 raise
             attributes = dict(found.attributes)
             return Head(
@@ -194,15 +202,15 @@ class RemoteStore:
                 try:
                     obstore.delete(self._store, batch)
                 except (FileNotFoundError, NotFoundError):
+                    self._require_container(batch[0])
                     for key in batch:
-                        self._delete_one(key)
+                        with suppress(FileNotFoundError, NotFoundError):
+                            obstore.delete(self._store, key)
 
-    def _delete_one(self, key: str) -> None:
-        try:
-            obstore.delete(self._store, key)
-        except (FileNotFoundError, NotFoundError) as error:
-            if any(code in str(error) for code in _NO_CONTAINER):
-                raise
+    def _require_container(self, key: str) -> None:
+        """Raise what obstore does if there is no container: that *key* was not found does not say what was not."""
+        for _ in obstore.list(self._store, prefix=key, chunk_size=1):
+            break
 
     def _exists(self, key: str) -> bool:
         with self._translated(key):
@@ -263,12 +271,12 @@ class _Source:
 
     def __init__(self, content: Content) -> None:
         self._content = content
-        self.failure: BaseException | None = None
+        self.failure: TablesnapError | OSError | None = None
 
     def pieces(self) -> Iterator[bytes]:
         try:
             yield from self._content.chunks()
-        except BaseException as error:
+        except (TablesnapError, OSError) as error:
             self.failure = error
             raise
 

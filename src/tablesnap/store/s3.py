@@ -74,12 +74,12 @@ class S3Store:
         self._honours_conditions: bool | None = None
         self._first_create = threading.Lock()
 
-    def check(self) -> None:
+    def check(self, prefix: str = "") -> None:
         """See `Store.check`."""
         connection = self._connector.connected()
         with self._saying(connection):
-            connection.client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)
-            self._check_writing(connection)
+            connection.client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=1)
+            self._check_writing(connection, prefix + CHECK_KEY)
 
     def create(
         self,
@@ -95,7 +95,7 @@ class S3Store:
         connection = self._connector.connected()
         if connection.custom and not is_plain(key):
             self._create_odd(connection, new)
-        elif connection.custom and self._honours_conditions is None and content.size <= LARGEST_TRIAL:
+        elif connection.custom and self._honours_conditions is None and may_be_tried(content):
             self._create_first(connection, new)
         else:
             self._send(connection, new)
@@ -338,10 +338,10 @@ class S3Store:
 
     # Checking
 
-    def _check_writing(self, connection: Connection) -> None:
+    def _check_writing(self, connection: Connection, key: str) -> None:
         """Begin an upload as every object is begun, and give it up: nothing of it is ever to be seen."""
         client, asked = connection.client, self._options.write_arguments()
-        target = {"Bucket": self._bucket, "Key": CHECK_KEY}
+        target = {"Bucket": self._bucket, "Key": key}
         upload = client.create_multipart_upload(**target, **asked)
         begun = {**target, "UploadId": upload["UploadId"]}
         try:
@@ -353,7 +353,7 @@ class S3Store:
                 f"{connection.place.of(None)} does not encrypt as asked; leave out --with-sse, or use another store"
             )
         if connection.custom and kept != self._options.storage_class:
-            self._check_class(connection)
+            self._check_class(connection, key)
 
     def _class_of_upload(self, connection: Connection, begun: Mapping[str, str]) -> str | None:
         # Whoever may upload need not be allowed this: then it stays unknown, as with a store that says nothing.
@@ -362,13 +362,13 @@ class S3Store:
             return kept
         return None
 
-    def _check_class(self, connection: Connection) -> None:
+    def _check_class(self, connection: Connection, key: str) -> None:
         """Ask an empty object of the storage class what it became, where an upload does not tell.
 
         versitygw ignores the class; moto keeps it, but does not tell it of an upload. Amazon refuses an upload of a
         class that it does not know, so there no object is needed.
         """
-        target = {"Bucket": self._bucket, "Key": f"{CHECK_KEY}~{uuid.uuid4().hex}"}
+        target = {"Bucket": self._bucket, "Key": f"{key}~{uuid.uuid4().hex}"}
         connection.client.put_object(**target, **self._options.write_arguments(), Body=b"")
         try:
             kept = connection.client.head_object(**target).get("StorageClass", "STANDARD")
@@ -379,6 +379,11 @@ class S3Store:
                 f"{connection.place.of(None)} keeps objects as {kept}, not as {self._options.storage_class}; "
                 "leave out --storage-class, or use another store"
             )
+
+
+def may_be_tried(content: Content) -> bool:
+    """Tell whether sending *content* twice costs little and sends the same bytes: a file may change in between."""
+    return content.buffer is not None and content.size <= LARGEST_TRIAL
 
 
 def whole_checksum(answer: Mapping[str, Any]) -> int | None:

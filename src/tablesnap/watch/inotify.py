@@ -7,7 +7,7 @@ import errno
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 
 from inotify_simple import Event, INotify, flags
@@ -29,6 +29,8 @@ MASK = (
 READ_DELAY_MS = 3  # lets the kernel merge equal events; longer risks an overflow of its queue
 POLL_MS = 500  # how soon a PATH that came back is seen, and a stop
 UNWATCHED_EVERY_SECONDS = 10.0  # how often directories without a watch are looked at
+
+_NO_DIRECTORY = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 _HAPPENINGS = (
     (flags.MOVED_TO, Happening.MOVED_TO),
@@ -65,9 +67,11 @@ class Watcher:
         self._path_of: dict[int, str] = {}
         self._descriptor_of: dict[str, int] = {}
         self._unwatched: set[str] = set()
+        self._unlisted: set[str] = set()  # everything below these is to be watched once they can be listed
         self._wanted: set[str] = set(paths)
         self._left: set[str] = set()  # was there already and not asked for: no -r
-        self._identity: dict[str, tuple[int, int]] = {}  # device and inode of each PATH when it was watched
+        self._identity: dict[str, tuple[int, int]] = {}  # device and inode of each directory when it was watched
+        self._lost: set[tuple[int, int]] = set()  # of the directories that are no more where they were
         self._moved_away: set[int] = set()  # cookies of watched directories that were renamed
         self._said: set[str] = set()
         self._next_look = 0.0
@@ -157,47 +161,82 @@ class Watcher:
         In this order because what lands in a directory before its watch is found by looking after it is set, and what
         lands after it is announced: nothing falls between the two.
         """
+        everything = everything or path in self._unlisted
         if not self._watch(path):
+            if everything and path in self._unwatched:
+                self._unlisted.add(path)
             return
-        self._wanted.add(path)
+        if not self._auto_add:
+            self._wanted.add(path)
         self._hear(DirectoryHint(path, at_start=at_start))
-        for below in self._directories_in(path):
-            if everything or below in self._wanted or (self._auto_add and not at_start and below not in self._left):
+        directories = self._directories_in(path)
+        if directories is None:
+            self._unwatched.add(path)  # what is below it is not known: look again
+            if everything:
+                self._unlisted.add(path)
+            return
+        self._unlisted.discard(path)
+        for below in directories:
+            if everything or self._belongs(below, at_start=at_start):
                 self._watch_tree(below, everything=everything, at_start=at_start)
             else:
                 self._left.add(below)
+
+    def _belongs(self, path: str, *, at_start: bool) -> bool:
+        """Say whether *path*, found by looking below a watched directory, is one to watch."""
+        if path in self._wanted or path in self._descriptor_of or path in self._unwatched:
+            return True
+        if self._auto_add:
+            return not at_start and path not in self._left
+        return _identity_of(path) in self._lost  # renamed, and the event that said so was lost
 
     def _watch(self, path: str) -> bool:
         """Watch one directory; return False if there is none. One that cannot be watched is looked at instead."""
         try:
             status = os.stat(path)
-            if self._inotify is not None:
-                # A directory that is a link below a PATH is never followed; the PATH itself may be one.
-                mask = MASK if path in self._paths else MASK | flags.DONT_FOLLOW
-                descriptor = self._inotify.add_watch(path, mask)
-                old = self._path_of.get(descriptor)
-                if old is not None and old != path:
-                    self._descriptor_of.pop(old, None)
-                    self._hear(DirectoryGone(old))  # it was renamed, and the event that said so was lost
-                self._path_of[descriptor] = path
-                self._descriptor_of[path] = descriptor
-                self._unwatched.discard(path)
-            else:
-                self._unwatched.add(path)
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            if error.errno not in _NO_DIRECTORY:
+                self._cannot_watch(path, error)
+            return False
+        # Before the watch, and where that fails too: a directory put in this one's place is known by its identity.
+        self._identity[path] = (status.st_dev, status.st_ino)
+        if self._inotify is None:
+            self._unwatched.add(path)
+            return True
+        try:
+            # A directory that is a link below a PATH is never followed; the PATH itself may be one.
+            mask = MASK if path in self._paths else MASK | flags.DONT_FOLLOW
+            descriptor = self._inotify.add_watch(path, mask)
+        except OSError as error:
+            if error.errno in _NO_DIRECTORY:
                 return False
             self._cannot_watch(path, error)
-            if error.errno == errno.EACCES:
-                return False
             self._unwatched.add(path)
-            status = None
-        if path in self._paths and status is not None:
-            self._identity[path] = (status.st_dev, status.st_ino)
+            return error.errno != errno.EACCES  # what may not be entered cannot be looked at, only tried again
+        self._note_watch(path, descriptor)
         return True
 
+    def _note_watch(self, path: str, descriptor: int) -> None:
+        old_path = self._path_of.get(descriptor)
+        if old_path is not None and old_path != path:
+            self._descriptor_of.pop(old_path, None)
+            self._hear(DirectoryGone(old_path))  # it was renamed, and the event that said so was lost
+        old_descriptor = self._descriptor_of.get(path)
+        if old_descriptor is not None and old_descriptor != descriptor:
+            self._remove_watch(old_descriptor)  # another directory had this name, and its end was not heard
+        self._path_of[descriptor] = path
+        self._descriptor_of[path] = descriptor
+        self._unwatched.discard(path)
+        self._said.discard(path)
+
+    def _remove_watch(self, descriptor: int) -> None:
+        self._path_of.pop(descriptor, None)
+        if self._inotify is not None:
+            with suppress(OSError):  # where the directory is gone, its watch is too
+                self._inotify.rm_watch(descriptor)
+
     def _cannot_watch(self, path: str, error: OSError) -> None:
-        if path in self._unwatched:
+        if path in self._unwatched or path in self._said:
             return  # said before
         if error.errno == errno.ENOSPC:
             why, advice = "out of inotify watches", "raise sysctl fs.inotify.max_user_watches"
@@ -205,6 +244,7 @@ class Watcher:
             why, advice = "out of file descriptors", "raise ulimit -n, or LimitNOFILE= of the service"
         elif error.errno == errno.EACCES:
             log.error("cannot watch %s: permission denied; let the user tablesnap runs as read and enter it", path)
+            self._said.add(path)
             return
         else:
             why, advice = error.strerror or str(error), "look at the system's log (dmesg)"
@@ -219,25 +259,23 @@ class Watcher:
         )
         self._said.add(why)
 
-    def _directories_in(self, path: str) -> Iterator[str]:
+    def _directories_in(self, path: str) -> list[str] | None:
+        """Return the directories in *path*; None where it cannot be listed just now."""
         try:
             with os.scandir(path) as entries:
-                found = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+                return sorted(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
         except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-                self._cannot_watch(path, error)
-                self._unwatched.add(path)  # what is below it is not known: look again
-            return
-        yield from sorted(found)
+            if error.errno in _NO_DIRECTORY:
+                return []
+            self._cannot_watch(path, error)
+            return None
 
     def _forget(self, path: str) -> None:
         descriptor = self._descriptor_of.pop(path, None)
         if descriptor is not None and self._path_of.get(descriptor) == path:
-            del self._path_of[descriptor]
-            if self._inotify is not None:
-                with suppress(OSError):  # where the directory is gone, its watch is too
-                    self._inotify.rm_watch(descriptor)
+            self._remove_watch(descriptor)
         self._unwatched.discard(path)
+        self._unlisted.discard(path)
         self._identity.pop(path, None)
         self._hear(DirectoryGone(path))
 
@@ -251,19 +289,18 @@ class Watcher:
     def _look_at_paths(self) -> None:
         """Watch a PATH anew that is another directory than it was: re-created, mounted over, its link set elsewhere."""
         for path in self._paths:
-            try:
-                status = os.stat(path)
-            except OSError:
-                if path in self._identity:
-                    self._forget_tree(path)
+            here = _identity_of(path)
+            if here == self._identity.get(path):
                 continue
-            if self._identity.get(path) != (status.st_dev, status.st_ino):
-                self._forget_tree(path)
+            self._forget_tree(path)
+            if here is not None:
                 self._watch_tree(path, everything=self._recursive)
 
     def _look_at_all(self) -> None:
+        self._lost = {identity for path, identity in self._identity.items() if _identity_of(path) != identity}
         for path in self._paths:
             self._watch_tree(path, everything=False)  # directories may have come and gone unheard
+        self._lost = set()
         for path in [*self._descriptor_of, *self._unwatched]:
             if not os.path.isdir(path):
                 self._forget_tree(path)
@@ -275,3 +312,12 @@ class Watcher:
                 self._watch_tree(path, everything=False)
             else:
                 self._forget(path)
+
+
+def _identity_of(path: str) -> tuple[int, int] | None:
+    """Return the device and inode at *path*, links followed; None if nothing can be seen there."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino)
