@@ -1,0 +1,165 @@
+"""What goes wrong is said, nothing is hidden behind another reason, and no secret is shown."""
+
+import logging
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from tests.daemon.harness import Bucket, clean_environment, running, write_by_rename
+from tests.defects.support import await_restore_point, restored
+from tests.s3_servers import S3Server, skip_or_fail
+
+from tablesnap.errors import TablesnapError
+from tablesnap.upload.pool import Pool
+
+PROJECT = Path(__file__).parents[2]
+README = PROJECT / "README.md"
+MANUAL = PROJECT / "docs" / "reference" / "tablesnap.md"
+GUIDES = [README, *sorted((PROJECT / "docs" / "guide").glob("*.md"))]
+A_STRANGER = 12345  # a user who has nothing to do with the test
+
+
+def test_o07_a_defect_is_not_taken_for_a_vanished_file(caplog: pytest.LogCaptureFixture) -> None:
+    """O7 of tablesnap 1.2.1: any programming error was logged as "file removed", and the file skipped."""
+    failures = iter([KeyError("a defect"), OSError("another")])
+    done = threading.Event()
+    results: list[int | TablesnapError] = []
+
+    def work(item: int) -> int:
+        for failure in failures:
+            raise failure
+        return item
+
+    def report(_: int, result: int | TablesnapError) -> None:
+        results.append(result)
+        done.set()
+
+    pool = Pool(work, report, threads=1, retries=None)
+    with caplog.at_level(logging.ERROR):
+        pool.start()
+        pool.add(7, urgency=0)
+        assert done.wait(60)
+        pool.stop()
+
+    assert results == [7]
+    assert "KeyError: 'a defect'" in caplog.text
+    assert "OSError: another" in caplog.text
+
+
+def test_o07_a_file_that_cannot_be_read_is_reported_missing_and_not_skipped(
+    data: Path, bucket: Bucket, log: Path
+) -> None:
+    """O7 of tablesnap 1.2.1: whatever went wrong with a file, it was logged as removed, and skipped."""
+    unreadable = data.with_name("nb-1-big-Data.db")
+    unreadable.write_bytes(b"rows")
+    with running(bucket, "--retries", "1", data, log=log, under=make_unreadable(unreadable)) as daemon:
+        unreadable.rename(data / unreadable.name)
+        write_by_rename(data / "nb-2-big-Data.db", b"more rows")
+        daemon.wait_for_log(f"gave up on {data / unreadable.name}")
+
+        def recorded() -> bool:
+            index = bucket.newest_index(data)
+            assert index is not None
+            assert index.missing == (unreadable.name,)
+            return restored(bucket, index) == {"nb-2-big-Data.db": b"more rows"}
+
+        daemon.wait_until(recorded, "an index that names the file as missing")
+        assert "let the user tablesnap runs as read it" in daemon.log
+
+        os.chmod(data / unreadable.name, 0o644)
+        daemon.send(signal.SIGHUP)
+        await_restore_point(daemon, bucket, data, {"nb-1-big-Data.db": b"rows", "nb-2-big-Data.db": b"more rows"})
+
+
+def make_unreadable(path: Path) -> tuple[str, ...]:
+    """Take away the right to read *path*, and return the command under which that holds for root, too."""
+    path.chmod(0)
+    if os.geteuid() != 0:
+        return ()
+    os.chown(path, A_STRANGER, A_STRANGER)
+    command = ("unshare", "--user", "--map-root-user")  # root of a namespace in which the stranger has no number
+    if shutil.which("unshare") is None or subprocess.run([*command, "true"]).returncode:
+        skip_or_fail("for root every file is readable, and this machine has no user namespaces to run as less")
+    return command
+
+
+def test_o08_the_manual_gives_the_defaults_that_the_help_gives() -> None:
+    """O8 of tablesnap 1.2.1: manual and man page named other defaults than the program had."""
+    manual = MANUAL.read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| (?:`-\w`, )?`(--[\w-]+) \w+` \| `?(IN_MOVED_TO|\d+|:)`? \|", manual, re.MULTILINE))
+    done = " ".join(help_text().split())
+
+    assert told == {
+        "--listen-events": "IN_MOVED_TO",
+        "--keyname-separator": ":",
+        "--threads": "4",
+        "--max-upload-size": "5120",
+        "--multipart-chunk-size": "256",
+    }
+    for flag in told.keys() - {"--listen-events"}:
+        assert done.partition(f"{flag} ")[2].partition("(default: ")[2].startswith(told[flag]), flag
+    assert "IN_MOVED_TO (the default)" in done
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)
+def test_o08_every_flag_that_a_guide_gives_to_tablesnap_exists(page: Path) -> None:
+    """O8 of tablesnap 1.2.1: README and man page had drifted from the program."""
+    lines = re.findall(
+        r"^\s*(?:(?:ExecStart=)?(?:\S*/)?tablesnap |DAEMON_OPTS=)(.*)$", page.read_text("utf-8"), re.MULTILINE
+    )
+    flags = {flag for line in lines for flag in re.findall(r"(?<![^\s\"])--?[a-zA-Z][\w-]*", line)}
+
+    assert flags
+    assert flags <= set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", help_text()))
+
+
+def help_text() -> str:
+    """Return what --help prints."""
+    command = [sys.executable, "-m", "tablesnap", "--help"]
+    environment = clean_environment()
+    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def test_o10_the_secret_on_the_command_line_is_not_in_the_process_list(
+    data: Path, log: Path, moto_endpoint: S3Server
+) -> None:
+    """O10 of tablesnap 1.2.1: the secret key stood in the process list for every user of the machine."""
+    secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+    moto_endpoint.make_bucket("o10")
+    bucket = Bucket.on(moto_endpoint, "o10")
+    given = Bucket(bucket.url, ("-k", "AKIAEXAMPLE", "-s", secret, *bucket.arguments))
+    with running(given, data, log=log) as daemon:
+        write_by_rename(data / "nb-1-big-Data.db", b"rows")
+        await_restore_point(daemon, bucket, data, {"nb-1-big-Data.db": b"rows"})
+        shown = Path(f"/proc/{daemon.process.pid}/cmdline").read_bytes().decode()
+
+        assert "AKIAEXAMPLE" in shown
+        assert secret not in shown
+        assert secret not in daemon.log
+
+
+def test_o10_the_service_in_the_manual_runs_as_a_user_of_its_own_and_gives_no_secret_on_the_command_line() -> None:
+    """O10 of tablesnap 1.2.1: packaged, it ran as root, with the keys on its command line."""
+    units = [
+        unit
+        for page in (PROJECT / "docs").rglob("*.md")
+        for unit in re.findall(r"^\[Service\]\n(.*?)(?:^\s*$|^```|^\[)", dedented(page), re.MULTILINE | re.DOTALL)
+    ]
+
+    assert units
+    for unit in units:
+        users = re.findall(r"^User=(.*)$", unit, re.MULTILINE)
+        assert users
+        assert not {"root", "0", ""} & set(users)
+        assert not re.search(r"\s(-s|--aws-secret)\b", unit)
+
+
+def dedented(page: Path) -> str:
+    """Return the text of *page* with no line indented."""
+    return re.sub(r"^ +", "", page.read_text("utf-8"), flags=re.MULTILINE)

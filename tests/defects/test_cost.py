@@ -1,0 +1,113 @@
+"""What the daemon costs its host and its store."""
+
+import re
+from pathlib import Path
+
+import pytest
+from tests.daemon.harness import Bucket, Daemon, running, write_by_rename
+from tests.defects.proxy import proxied
+from tests.defects.support import await_restore_point, key_of
+from tests.s3_servers import S3Server
+
+MIB = 1 << 20
+SIZE = 160 * MIB
+BOUND = 64 * MIB  # well below the file, and below one part of the large ones
+SMALL_PARTS = ("--max-upload-size", "6", "--multipart-chunk-size", "5")
+LARGE_PARTS = ("--max-upload-size", "6", "--multipart-chunk-size", "100")
+IN_ONE_REQUEST: tuple[str, ...] = ()
+
+
+@pytest.mark.parametrize("name", ["nb-1-big-Data.db", "CommitLog-7-1.log"], ids=["mapped", "read"])
+@pytest.mark.parametrize(
+    ("flags", "parts"),
+    [(SMALL_PARTS, 32), (LARGE_PARTS, 2), (IN_ONE_REQUEST, 0)],
+    ids=["small parts", "large parts", "one request"],
+)
+def test_o04_memory_grows_neither_with_the_file_nor_with_its_parts(
+    flags: tuple[str, ...],
+    parts: int,
+    name: str,
+    data: Path,
+    log: Path,
+    moto_endpoint: S3Server,
+) -> None:
+    """O4 of tablesnap 1.2.1: each thread held a whole part, twice; where memory was short, S3 refused the parts."""
+    bucket = f"o04-{parts}-{name[:2].lower()}"
+    moto_endpoint.make_bucket(bucket)
+    with running(Bucket.on(moto_endpoint, bucket), *flags, data, log=log) as daemon:
+        before = private_memory(daemon)
+        finished = data.with_name(name)
+        with finished.open("wb") as file:
+            file.truncate(SIZE)
+        finished.rename(data / name)
+        peak = before
+
+        def stored() -> bool:
+            nonlocal peak
+            peak = max(peak, private_memory(daemon))
+            return "recorded" in daemon.log
+
+        daemon.wait_until(stored, "the file stored")
+
+    etag = moto_endpoint.client().head_object(Bucket=bucket, Key=key_of(data / name))["ETag"].strip('"')
+    assert etag.partition("-")[2] == (str(parts) if parts else "")
+    assert peak - before < BOUND
+
+
+def private_memory(daemon: Daemon) -> int:
+    """Return the bytes that the daemon holds of its own; the pages of a mapped file are the system's to take back."""
+    status = Path(f"/proc/{daemon.process.pid}/status").read_text()
+    return 1024 * int(re.findall(r"RssAnon:\s+(\d+) kB", status)[0])
+
+
+def test_o06_a_restart_asks_nothing_about_files_that_the_newest_index_names(
+    data: Path, log: Path, moto_endpoint: S3Server
+) -> None:
+    """O6 of tablesnap 1.2.1: with -B each restart sent a HEAD for every file there is."""
+    moto_endpoint.make_bucket("o06-restart")
+    bucket = Bucket.on(moto_endpoint, "o06-restart")
+    files = {f"nb-{generation}-big-Data.db": f"rows {generation}".encode() for generation in range(1, 61)}
+    for name, body in files.items():
+        (data / name).write_bytes(body)
+    with running(bucket, "-B", data, log=log) as daemon:
+        await_restore_point(daemon, bucket, data, files)
+    with (
+        proxied(moto_endpoint) as proxy,
+        running(Bucket.on(proxy.server, "o06-restart"), "-B", data, log=log) as daemon,
+    ):
+        daemon.wait_for_log("stored already: 60")
+        write_by_rename(data / "nb-61-big-Data.db", b"a new one")
+        await_restore_point(daemon, bucket, data, files | {"nb-61-big-Data.db": b"a new one"})
+
+        asked_about = {one.path.rpartition("/")[2] for one in proxy.requests if one.is_data and not one.query}
+    assert asked_about == {"nb-61-big-Data.db"}
+
+
+def test_o06_two_events_of_one_file_upload_it_once_and_ask_nothing(
+    data: Path, log: Path, moto_endpoint: S3Server
+) -> None:
+    """O6 of tablesnap 1.2.1: IN_MOVED_TO and IN_CLOSE_WRITE of one file sent a HEAD each."""
+    moto_endpoint.make_bucket("o06-events")
+    bucket = Bucket.on(moto_endpoint, "o06-events")
+    both = ("--listen-events", "IN_MOVED_TO", "--listen-events", "IN_CLOSE_WRITE")
+    files = {f"nb-{generation}-big-Data.db": f"rows {generation}".encode() for generation in range(1, 21)}
+    with (
+        proxied(moto_endpoint) as proxy,
+        running(Bucket.on(proxy.server, "o06-events"), *both, data, log=log) as daemon,
+    ):
+        # With its first object the daemon finds out what the store makes of a conditional PUT.
+        write_by_rename(data / "first", b"before we count")
+        await_restore_point(daemon, bucket, data, {"first": b"before we count"})
+        proxy.requests.clear()
+        for name, body in files.items():
+            write_by_rename(data / name, body)
+            (data / name).open("ab").close()
+        files["first"] = b"before we count"
+        await_restore_point(daemon, bucket, data, files)
+        for name in files:
+            (data / name).open("ab").close()
+        write_by_rename(data / "last", b"by now the others were heeded")
+        await_restore_point(daemon, bucket, data, files | {"last": b"by now the others were heeded"})
+
+        about_data = sorted((one.method, one.path.rpartition("/")[2]) for one in proxy.requests if one.is_data)
+    assert about_data == sorted(("PUT", name) for name in (files.keys() - {"first"}) | {"last"})
