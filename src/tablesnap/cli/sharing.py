@@ -26,8 +26,6 @@ def share_out(items: Sequence[str | Patterns], *, exists: Callable[[str], bool])
     lender, group = next((one for one in reversed(able) if exists(one[1][-1])), able[-1])
     before = [item for item in items[:lender] if isinstance(item, str)]
     after = words[len(before) :]
-    if before and len(words) > 1:
-        return [word for _, group in groups for word in group], words
     count = _to_borrow(group, bucket_given=bool(before), path_given=bool(after), exists=exists)
     kept = {lender: group[: len(group) - count]}
     patterns = [word for at, group in groups for word in kept.get(at, group)]

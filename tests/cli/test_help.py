@@ -1,0 +1,38 @@
+"""The help and the manual tell of the same flags."""
+
+import re
+from pathlib import Path
+
+from tests.cli.process import run
+
+from tablesnap import __version__
+from tablesnap.cli.daemon_flags import make_parser
+
+MANUAL = Path(__file__).parents[2] / "docs" / "reference" / "tablesnap.md"
+
+
+def test_the_help_fits_a_terminal_of_80_columns_and_names_every_flag() -> None:
+    done = run("--help", COLUMNS="80")
+
+    names = {name for action in make_parser()[1] for name in action.option_strings}
+    assert done.returncode == 0
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert names <= set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", done.stdout))
+
+
+def test_help_is_given_on_a_line_that_is_otherwise_wrong() -> None:
+    assert run("--nonsense", "-h").returncode == 0
+
+
+def test_the_version_is_said() -> None:
+    assert run("--version").stdout == f"tablesnap {__version__}\n"
+
+
+def test_o8_the_manual_names_exactly_the_flags_there_are() -> None:
+    manual = MANUAL.read_text(encoding="utf-8")
+
+    named = set(
+        re.findall(r"(?<![\w-])(--[a-z][a-z0-9-]+|-[a-zA-Z])(?![\w-])", " ".join(re.findall(r"`([^`]*)`", manual)))
+    )
+
+    assert named == {name for action in make_parser()[1] for name in action.option_strings}
