@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from tablesnap.errors import StoreRefused
 from tablesnap.store.address import Address
 from tablesnap.store.port import Store
-from tablesnap.store.prefixed import PrefixedStore
 
 MIB = 1 << 20
 
@@ -29,11 +28,11 @@ class StoreOptions:
 def open_store(address: Address, options: StoreOptions | None = None) -> Store:
     """Make the store at *address*, without asking it anything; raise `StoreRefused` for what it cannot do.
 
+    The address's prefix is not the store's affair: it goes in front of every key, which are then exact everywhere.
     Libraries are imported here, by scheme: boto3 and obstore cost more start time than the rest together.
     """
     options = options or StoreOptions()
-    store = _OPENERS[address.scheme](address, options)
-    return PrefixedStore(store, address.prefix) if address.prefix else store
+    return _OPENERS[address.scheme](address, options)
 
 
 def _open_s3(address: Address, options: StoreOptions) -> Store:
