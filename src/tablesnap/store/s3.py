@@ -193,6 +193,10 @@ class S3Store:
             if self._is_listed(new.key):
                 raise
             raise refused from None
+        except StoreRefused as error:
+            if status_of(error) == 400:
+                raise refused from error  # versitygw's answer to a path that leads out of the bucket
+            raise
         if not self._is_listed(new.key):
             if self._honours_conditions:
                 # It was not there before, so what the server made of the name is ours to take back.
@@ -296,8 +300,7 @@ class S3Store:
             with self._saying(connection):
                 connection.client.head_bucket(Bucket=self._bucket)
         except StoreRefused as error:
-            said = answer_of(error.__cause__) if error.__cause__ is not None else None
-            if said is not None and said.status == 404:
+            if status_of(error) == 404:
                 raise
 
     def _require_exact(self, connection: Connection, key: str) -> None:
@@ -381,6 +384,12 @@ class S3Store:
             )
 
 
+def status_of(error: StoreError) -> int | None:
+    """Return the HTTP status that *error* was made of, if there was an answer."""
+    answer = None if error.__cause__ is None else answer_of(error.__cause__)
+    return None if answer is None else answer.status
+
+
 def may_be_tried(content: Content) -> bool:
     """Tell whether sending *content* twice costs little and sends the same bytes: a file may change in between."""
     return content.buffer is not None and content.size <= LARGEST_TRIAL
@@ -389,7 +398,7 @@ def may_be_tried(content: Content) -> bool:
 def whole_checksum(answer: Mapping[str, Any]) -> int | None:
     """Return the CRC-64/NVME of the whole object, where the store keeps that, and not one of its parts' checksums."""
     text = answer.get("ChecksumCRC64NVME")
-    if text is None or answer.get("ChecksumType", "FULL_OBJECT") != "FULL_OBJECT":
+    if text is None or answer.get("ChecksumType") != "FULL_OBJECT":
         return None
     try:
         return from_base64(text)
