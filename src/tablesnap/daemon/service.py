@@ -98,6 +98,8 @@ class Daemon:
         self._recorder = Recorder(settings, keys, wall_clock)
         self._announcer = Announcer()
         self._started = False
+        self._ready = False
+        self._unasked: list[Surveying] = []
         self._backlog = 0
         self._next_report = self._now() + REPORT_SECONDS
         self._next_announcement = 0.0
@@ -278,14 +280,22 @@ class Daemon:
         *,
         at_start: bool = False,
     ) -> None:
-        self._questions.add(Surveying(roots, directories, keys, at_start), urgency=0 if at_start else 1)
+        self._unasked.append(Surveying(roots, directories, keys, at_start))
+        self._ask_the_store()
+
+    def _ask_the_store(self) -> None:
+        """Have the store surveyed; not before it is known to be the right one, as it might refuse that too."""
+        while self._ready and self._unasked:
+            self._questions.add(self._unasked.pop(0), urgency=0)
 
     def _heed_checked(self, checked: Checked) -> None:
         if checked.refusal is not None:
             raise checked.refusal
         log.debug("the store is ready")
+        self._ready = True
         self._uploads.start()
         self._recordings.start()
+        self._ask_the_store()
 
     def _heed_surveyed(self, surveyed: Surveyed) -> None:
         judged = Judged()
