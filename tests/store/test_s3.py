@@ -25,7 +25,7 @@ MIB = 1 << 20
 EMPTY = Content.of(b"")
 
 
-@pytest.fixture(params=["moto", "versitygw"])
+@pytest.fixture(params=["moto", pytest.param("versitygw", marks=pytest.mark.servers)])
 def server(request: pytest.FixtureRequest) -> S3Server:
     found: S3Server = request.getfixturevalue(f"{request.param}_endpoint")
     return found
@@ -104,6 +104,7 @@ def test_content_of_a_descriptor_is_stored_with_its_type_and_metadata(server: S3
     assert head.checksum in (content.checksum, None)
 
 
+@pytest.mark.servers
 def test_versitygw_tells_the_checksum_of_what_obstore_sent(versitygw_endpoint: S3Server) -> None:
     store = store_of(versitygw_endpoint, new_bucket(versitygw_endpoint))
     content = Content.of(b"rows")
@@ -149,6 +150,7 @@ def test_nothing_is_overwritten_whichever_way_it_is_sent(server: S3Server, tmp_p
     assert b"".join(store.read(KEY)) == b"first"
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize("way", ["descriptor", "parts"])
 def test_bytes_other_than_their_checksum_are_not_stored(versitygw_endpoint: S3Server, tmp_path: Path, way: str) -> None:
     bucket = new_bucket(versitygw_endpoint)
@@ -218,6 +220,7 @@ def test_an_odd_key_is_kept_exactly_where_the_server_can(moto_endpoint: S3Server
     assert list(store.list("")) == []
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize("key", ["a//b", "/a/b", "a/./b", "a/x/../b", "../a/b"])
 def test_an_odd_key_is_never_taken_for_another(versitygw_endpoint: S3Server, key: str) -> None:
     store = store_of(versitygw_endpoint, new_bucket(versitygw_endpoint))
@@ -234,6 +237,7 @@ def test_an_odd_key_is_never_taken_for_another(versitygw_endpoint: S3Server, key
     assert b"".join(store.read("a/b")) == b"another"
 
 
+@pytest.mark.servers
 def test_what_a_server_filed_under_another_name_is_taken_back(versitygw_endpoint: S3Server) -> None:
     store = store_of(versitygw_endpoint, new_bucket(versitygw_endpoint))
     store.create(KEY, EMPTY)  # from here on it is known that nothing is overwritten
@@ -263,6 +267,7 @@ def test_other_peoples_odd_keys_are_listed_as_they_are(moto_endpoint: S3Server) 
     assert [entry.key for entry in listed] == keys
 
 
+@pytest.mark.servers
 def test_a_name_that_a_listing_does_not_spell_out_is_left_out_of_it(
     versitygw_endpoint: S3Server, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -325,6 +330,7 @@ def test_a_kms_key_goes_with_every_object(moto_endpoint: S3Server, tmp_path: Pat
         assert (found["ServerSideEncryption"], found["SSEKMSKeyId"]) == ("aws:kms", "key-1"), key
 
 
+@pytest.mark.servers
 def test_a_store_that_cannot_encrypt_says_so(versitygw_endpoint: S3Server) -> None:
     store = store_of(versitygw_endpoint, new_bucket(versitygw_endpoint), encryption="AES256")
 
@@ -332,6 +338,7 @@ def test_a_store_that_cannot_encrypt_says_so(versitygw_endpoint: S3Server) -> No
         store.check()
 
 
+@pytest.mark.servers
 def test_a_store_that_knows_no_storage_classes_says_so(versitygw_endpoint: S3Server) -> None:
     store = store_of(versitygw_endpoint, new_bucket(versitygw_endpoint), storage_class="STANDARD_IA")
 
@@ -363,6 +370,7 @@ def test_a_bucket_that_is_not_there_is_refused_by_every_method(server: S3Server)
             attempt()
 
 
+@pytest.mark.servers
 def test_a_wrong_secret_is_refused_and_not_repeated(versitygw_endpoint: S3Server) -> None:
     store = store_of(versitygw_endpoint, new_bucket(versitygw_endpoint), secret_key="not-the-secret")
 

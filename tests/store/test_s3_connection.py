@@ -337,6 +337,7 @@ def over_tls(authority: trustme.CA, tmp_path: Path) -> Iterator[S3Server]:
         yield server
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize("way", ["option", "environment"])
 def test_a_private_authority_is_trusted_where_it_is_named(
     over_tls: S3Server, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
@@ -364,6 +365,7 @@ def test_a_private_authority_is_trusted_where_it_is_named(
     assert store.head("large").checksum == large.checksum
 
 
+@pytest.mark.servers
 def test_an_authority_nobody_named_is_refused(over_tls: S3Server) -> None:
     options = S3Options(over_tls.access_key, over_tls.secret_key, endpoint_url=over_tls.endpoint_url)
 
