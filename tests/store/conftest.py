@@ -1,5 +1,28 @@
-"""The servers that store tests run against."""
+from pathlib import Path
 
-from tests.s3_servers import moto_endpoint, versitygw_endpoint
+import pytest
+from tests.store.places import Place, azure_place, file_place, memory_place, moto_place, versitygw_place
 
-__all__ = ["moto_endpoint", "versitygw_endpoint"]
+
+@pytest.fixture(
+    params=[
+        "memory",
+        "file",
+        "moto",
+        pytest.param("versitygw", marks=pytest.mark.servers),
+        pytest.param("azurite", marks=pytest.mark.servers),
+    ]
+)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Each kind of store in turn."""
+    match request.param:
+        case "memory":
+            return memory_place()
+        case "file":
+            return file_place(tmp_path / "store")
+        case "moto":
+            return moto_place(request.getfixturevalue("moto_endpoint"))
+        case "versitygw":
+            return versitygw_place(request.getfixturevalue("versitygw_endpoint"))
+        case _:
+            return azure_place(request.getfixturevalue("azurite_endpoint"))

@@ -23,6 +23,7 @@ from tablesnap.errors import StoreRefused, StoreUnavailable
 from tablesnap.store.port import Listed
 from tablesnap.store.remote import ANSWER_SECONDS, meaning_of_status
 
+LARGEST_PAGE = 5000
 _VERSION = "2021-08-06"  # since 2021-02-12 a listing encodes the names that XML cannot hold
 _KEYS = ("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_MASTER_KEY")
 _SIGNATURES = ("AZURE_STORAGE_SAS_KEY", "AZURE_STORAGE_SAS_TOKEN")
@@ -65,17 +66,20 @@ def find_account(environment: Mapping[str, str], endpoint_url: str | None) -> Ac
     )
 
 
-def list_blobs(account: Account, container: str, prefix: str, *, ca_bundle: str | None) -> Iterator[Listed]:
-    """Yield every blob under its exact name, page by page."""
+def list_blobs(
+    account: Account, container: str, prefix: str, *, ca_bundle: str | None, page: int = LARGEST_PAGE
+) -> Iterator[Listed]:
+    """Yield every blob under its exact name, *page* by page."""
+    asked = {"comp": "list", "maxresults": str(page), "prefix": prefix, "restype": "container"}
     marker = ""
     while True:
-        query = {"comp": "list", "prefix": prefix, "restype": "container"} | ({"marker": marker} if marker else {})
-        page = _parsed(_get(account, container, query, ca_bundle), container)
-        for blob in page.iter("Blob"):
+        query = asked | ({"marker": marker} if marker else {})
+        answer = _parsed(_get(account, container, query, ca_bundle), container)
+        for blob in answer.iter("Blob"):
             # With a hierarchical namespace, folders are listed among the blobs.
             if blob.findtext("Properties/ResourceType") != "directory":
                 yield _listed(blob)
-        marker = page.findtext("NextMarker") or ""
+        marker = answer.findtext("NextMarker") or ""
         if not marker:
             return
 

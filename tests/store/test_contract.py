@@ -1,0 +1,377 @@
+"""What `tablesnap.store.port` promises, asked of every adapter."""
+
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from tests.store.places import MULTIPART_ABOVE, Place
+
+from tablesnap.checksum import crc64nvme
+from tablesnap.errors import (
+    AlreadyStored,
+    DamagedUpload,
+    FileChanged,
+    KeyRefused,
+    NoSuchObject,
+    StoreRefused,
+    StoreUnavailable,
+)
+from tablesnap.store.port import Content, Store
+
+DATA_KEY = "node1:/var/lib/cassandra/data/ks/t-1b255f4def2540a60000000000000005/nb-1-big-Data.db"
+STAT = '{"uid": 1000, "gid": 1000, "mode": 33188, "user": "cassandra", "group": "cassandra"}'
+LARGE = bytes(range(256)) * (12 << 12)  # 12 MiB: two parts and a bit
+
+# Names that are ordinary to somebody and that a careless adapter, server or URL changes.
+UNUSUAL_KEYS = [
+    "a b", "a+b", "a%2Bb", "a%", "x#1", "x?y=z", "x&y", "~/x", "x~0123456789abcdef", "=x", "+x/=y", "ключ/鍵/😀",
+    "e\u0301", "\u00e9", "a:b", "'\"<>|*", ".hidden/.x", "a/..b", "-", "x.linked", ".tablesnap-check-not", "a" * 200,
+]  # fmt: skip
+ODD_KEYS = [
+    "d/", "a//b", "/a", "//", "./x", "x/.", "x/..", "../x", "a\nb", "a\tb", "\x01", "\x7f", "...", "x.", "a\\b",
+    ".tablesnap/metadata/=x/", "x" * 300 + "/",
+]  # fmt: skip
+
+
+def keys(store: Store, prefix: str = "") -> list[str]:
+    return sorted(listed.key for listed in store.list(prefix))
+
+
+def body(store: Store, key: str) -> bytes:
+    return b"".join(store.read(key))
+
+
+@pytest.fixture
+def store(place: Place) -> Store:
+    return place.store
+
+
+def test_a_store_that_works_passes_its_check_and_shows_nothing_of_it(store: Store) -> None:
+    store.check()
+    store.check()
+
+    assert keys(store) == []
+
+
+def test_what_was_stored_is_read_back_with_its_type_and_metadata(store: Store) -> None:
+    store.create(DATA_KEY, Content.of(b"rows"), content_type="application/json", metadata={"stat": STAT})
+
+    head = store.head(DATA_KEY)
+
+    assert body(store, DATA_KEY) == b"rows"
+    assert (head.size, head.content_type, head.metadata) == (4, "application/json", {"stat": STAT})
+
+
+def test_an_object_stored_without_more_is_octets_without_metadata(store: Store) -> None:
+    store.create(DATA_KEY, Content.of(b"rows"))
+
+    head = store.head(DATA_KEY)
+
+    assert (head.content_type, head.metadata) == ("application/octet-stream", {})
+
+
+def test_an_empty_object_is_an_object(store: Store) -> None:
+    store.create(DATA_KEY, Content.of(b""))
+
+    assert body(store, DATA_KEY) == b""
+    assert store.head(DATA_KEY).size == 0
+    assert [(listed.key, listed.size) for listed in store.list("")] == [(DATA_KEY, 0)]
+
+
+def test_the_checksum_of_the_whole_object_is_known_where_the_store_keeps_it(place: Place) -> None:
+    place.store.create(DATA_KEY, Content.of(b"rows"))
+
+    checksum = place.store.head(DATA_KEY).checksum
+
+    assert checksum == crc64nvme(b"rows") or (checksum is None and not place.keeps_checksum)
+
+
+def test_content_is_read_from_a_descriptor_without_moving_it(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "nb-1-big-Data.db"
+    path.write_bytes(b"rows")
+
+    with path.open("rb") as file:
+        file.seek(2)
+        store.create(DATA_KEY, Content(size=4, checksum=crc64nvme(b"rows"), descriptor=file.fileno()))
+        position = file.tell()
+
+    assert (body(store, DATA_KEY), position) == (b"rows", 2)
+
+
+@pytest.mark.parametrize("source", ["buffer", "descriptor"])
+def test_content_above_the_limit_for_one_request_arrives_whole(place: Place, tmp_path: Path, source: str) -> None:
+    path = tmp_path / "nb-1-big-Data.db"
+    path.write_bytes(LARGE)
+    assert len(LARGE) > 2 * MULTIPART_ABOVE
+
+    with path.open("rb") as file:
+        content = (
+            Content.of(LARGE)
+            if source == "buffer"
+            else Content(size=len(LARGE), checksum=crc64nvme(LARGE), descriptor=file.fileno())
+        )
+        place.store.create(DATA_KEY, content, content_type="application/json", metadata={"stat": STAT})
+        with pytest.raises(AlreadyStored):
+            place.store.create(DATA_KEY, content)
+
+    head = place.store.head(DATA_KEY)
+    assert body(place.store, DATA_KEY) == LARGE
+    assert (head.size, head.content_type, head.metadata) == (len(LARGE), "application/json", {"stat": STAT})
+    assert head.checksum == crc64nvme(LARGE) or (head.checksum is None and not place.keeps_checksum)
+
+
+@pytest.mark.parametrize("size", [100, len(LARGE)])
+def test_a_file_that_became_shorter_is_not_stored(store: Store, tmp_path: Path, size: int) -> None:
+    path = tmp_path / "nb-1-big-Data.db"
+    path.write_bytes(LARGE[: size // 2])
+
+    with path.open("rb") as file:
+        content = Content(size=size, checksum=crc64nvme(LARGE[:size]), descriptor=file.fileno())
+        with pytest.raises(FileChanged):
+            store.create(DATA_KEY, content)
+
+    assert keys(store) == []
+
+
+def test_nothing_is_ever_overwritten(store: Store) -> None:
+    store.create(DATA_KEY, Content.of(b"first"), metadata={"stat": "first"})
+
+    with pytest.raises(AlreadyStored) as raised:
+        store.create(DATA_KEY, Content.of(b"second"), metadata={"stat": "second"})
+
+    assert raised.value.key == DATA_KEY
+    assert body(store, DATA_KEY) == b"first"
+    assert store.head(DATA_KEY).metadata == {"stat": "first"}
+
+
+def test_of_eight_writers_at_once_exactly_one_wins_and_its_object_is_all_its_own(store: Store) -> None:
+    barrier = threading.Barrier(8)
+
+    def attempt(writer: int) -> bool:
+        content = Content.of(f"writer {writer}".encode())
+        barrier.wait()
+        try:
+            store.create(DATA_KEY, content, metadata={"stat": str(writer)})
+        except AlreadyStored:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        won = [writer for writer, wins in enumerate(pool.map(attempt, range(8))) if wins]
+
+    assert len(won) == 1
+    assert body(store, DATA_KEY) == f"writer {won[0]}".encode()
+    assert store.head(DATA_KEY).metadata == {"stat": str(won[0])}
+
+
+def test_bytes_that_are_not_those_of_the_checksum_are_not_stored_where_the_store_verifies(
+    place: Place, tmp_path: Path
+) -> None:
+    path = tmp_path / "nb-1-big-Statistics.db"
+    path.write_bytes(b"r0ws")
+
+    with path.open("rb") as file:
+        damaged = Content(size=4, checksum=crc64nvme(b"rows"), descriptor=file.fileno())
+        if not place.verifies:
+            place.store.create(DATA_KEY, damaged)
+            return  # whoever must be sure reads it back
+        with pytest.raises(DamagedUpload):
+            place.store.create(DATA_KEY, damaged)
+
+    assert keys(place.store) == []
+
+
+@pytest.mark.parametrize("key", UNUSUAL_KEYS)
+def test_an_unusual_key_is_kept_exactly(store: Store, key: str) -> None:
+    store.create(key, Content.of(b"rows"))
+
+    assert keys(store) == [key]
+    assert keys(store, key) == [key]
+    assert body(store, key) == b"rows"
+    store.delete([key])
+    assert keys(store) == []
+
+
+@pytest.mark.parametrize("key", ODD_KEYS)
+def test_an_odd_key_is_kept_exactly_or_refused(place: Place, key: str) -> None:
+    if key in place.unheard_keys:
+        return
+    try:
+        place.store.create(key, Content.of(b"rows"))
+    except KeyRefused:
+        assert not place.names_odd_keys
+    else:
+        assert keys(place.store) == [key]
+        assert body(place.store, key) == b"rows"
+        place.store.delete([key])
+
+    assert keys(place.store) == []
+
+
+def test_a_key_without_a_utf8_form_is_refused(store: Store) -> None:
+    with pytest.raises(KeyRefused):
+        store.create("\udcff", Content.of(b""))
+
+
+@pytest.mark.parametrize(("key", "other"), [("d", "d/"), ("d/", "d"), ("a/b", "a//b"), ("a//b", "a/b"), ("x", "./x")])
+def test_keys_that_differ_a_little_are_different_keys(place: Place, key: str, other: str) -> None:
+    try:
+        place.store.create(key, Content.of(b""))
+    except KeyRefused:
+        assert not place.names_odd_keys
+        if key in place.foreign:
+            place.put_by_hand(key, b"")
+
+    for ask in (place.store.head, lambda name: body(place.store, name)):
+        with pytest.raises((NoSuchObject, KeyRefused)):
+            ask(other)
+
+
+def test_what_was_never_stored_is_not_there(store: Store) -> None:
+    store.create(DATA_KEY + "2", Content.of(b""))
+
+    with pytest.raises(NoSuchObject) as of_head:
+        store.head(DATA_KEY)
+    with pytest.raises(NoSuchObject) as of_read:
+        next(iter(store.read(DATA_KEY)))
+
+    assert (of_head.value.key, of_read.value.key) == (DATA_KEY, DATA_KEY)
+
+
+def test_a_listing_has_every_key_with_its_size_and_none_besides(store: Store) -> None:
+    stored = {"n:/a/1": b"1", "n:/a/2": b"22", "n:/ab": b"333", "n:/b": b"", "m:/a/1": b"5"}
+    for key, data in stored.items():
+        store.create(key, Content.of(data))
+
+    assert {listed.key: listed.size for listed in store.list("")} == {key: len(data) for key, data in stored.items()}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "expected"),
+    [
+        ("n:/a", ["n:/a/1", "n:/a/2", "n:/ab"]),
+        ("n:/a/", ["n:/a/1", "n:/a/2"]),
+        ("n:/a/1", ["n:/a/1"]),
+        ("n:/a/1/", []),
+        ("n", ["n:/a/1", "n:/a/2", "n:/ab"]),
+        ("/", []),
+        ("nowhere/x", []),
+    ],
+)
+def test_a_listing_goes_by_the_beginning_of_the_key_letter_for_letter(
+    store: Store, prefix: str, expected: list[str]
+) -> None:
+    for key in ("n:/a/1", "n:/a/2", "n:/ab", "m:/a/1"):
+        store.create(key, Content.of(b""))
+
+    assert keys(store, prefix) == expected
+
+
+def test_a_listing_does_not_end_with_its_first_page(store: Store) -> None:
+    expected = sorted(f"n:/d{number % 7}/{number:04}" for number in range(1050))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda key: store.create(key, Content.of(b"")), expected))
+
+    assert keys(store) == expected
+
+    store.delete(expected)
+    assert keys(store) == []
+
+
+def test_other_peoples_objects_are_listed_as_they_are_and_never_taken_for_ours(place: Place) -> None:
+    place.store.create("n:/ours", Content.of(b"ours"))
+    for key in place.foreign:
+        place.put_by_hand(key, b"foreign" if not key.endswith("/") else b"")
+
+    assert keys(place.store) == sorted([*place.foreign, "n:/ours"])
+    assert body(place.store, "n:/ours") == b"ours"
+    for mistaken in {"d", "a/b", "x"} - set(place.foreign):
+        with pytest.raises(NoSuchObject):
+            place.store.head(mistaken)
+
+
+def test_what_is_deleted_is_gone_and_what_was_not_there_is_no_error(store: Store) -> None:
+    for key in ("n:/a/1", "n:/a/2", "n:/a/3"):
+        store.create(key, Content.of(b"rows"))
+
+    store.delete(iter(["n:/a/1", "n:/a/never", "nowhere/at/all", "n:/a/3"]))
+
+    assert keys(store) == ["n:/a/2"]
+    with pytest.raises(NoSuchObject):
+        store.head("n:/a/1")
+
+
+def test_nothing_to_delete_is_no_error(store: Store) -> None:
+    store.delete([])
+
+
+def test_a_deleted_key_can_be_stored_anew(store: Store) -> None:
+    store.create(DATA_KEY, Content.of(b"first"), content_type="application/json", metadata={"stat": "first"})
+    store.delete([DATA_KEY])
+
+    store.create(DATA_KEY, Content.of(b"second"))
+
+    assert body(store, DATA_KEY) == b"second"
+    assert (store.head(DATA_KEY).content_type, store.head(DATA_KEY).metadata) == ("application/octet-stream", {})
+
+
+def test_times_are_on_the_stores_clock(store: Store) -> None:
+    store.create(DATA_KEY, Content.of(b"rows"))
+
+    head = store.head(DATA_KEY)
+    (listed,) = store.list("")
+
+    # The servers run on this machine, so their clock is ours; an hour is what a wrong time zone would make.
+    assert abs(head.store_clock - datetime.now(UTC)) < timedelta(minutes=30)
+    assert -1 <= head.age_seconds < 1800
+    assert abs(listed.modified - head.modified) <= timedelta(seconds=1)
+
+
+def asks(store: Store) -> Iterator[object]:
+    """Every method in turn, as something to call."""
+    yield store.check
+    yield lambda: store.create(DATA_KEY, Content.of(b"rows"))
+    yield lambda: store.create(DATA_KEY, Content.of(LARGE))
+    yield lambda: store.head(DATA_KEY)
+    yield lambda: body(store, DATA_KEY)
+    yield lambda: keys(store)
+    yield lambda: store.delete([DATA_KEY])
+
+
+def test_a_bucket_that_does_not_exist_is_a_refusal_in_one_line(place: Place) -> None:
+    if place.missing is None:
+        return  # memory cannot be missing
+    for ask in asks(place.missing):
+        assert callable(ask)
+        with pytest.raises(StoreRefused) as raised:
+            ask()
+        assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_server_that_does_not_answer_is_an_outage_in_one_line(place: Place) -> None:
+    if place.away is None:
+        return  # memory cannot be away
+    for ask in asks(place.away):
+        assert callable(ask)
+        with pytest.raises(StoreUnavailable) as raised:
+            ask()
+        assert len(str(raised.value).splitlines()) == 1
+
+
+def test_no_file_is_left_open(store: Store) -> None:
+    store.create(DATA_KEY, Content.of(b"rows"))
+    body(store, DATA_KEY)
+    keys(store)
+    before = os.listdir("/proc/self/fd")
+
+    for number in range(20):
+        store.create(f"n:/{number}", Content.of(b"rows"))
+        body(store, f"n:/{number}")
+        store.head(f"n:/{number}")
+        keys(store)
+
+    assert len(os.listdir("/proc/self/fd")) <= len(before) + 4  # a connection pool may grow a little
