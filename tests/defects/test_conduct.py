@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from tests.daemon.harness import Bucket, clean_environment, running, write_by_rename
 from tests.defects.support import await_restore_point, restored
-from tests.s3_servers import S3Server, skip_or_fail
+from tests.s3_servers import S3Server
 
-from tablesnap.errors import TablesnapError
+from tablesnap.errors import FileVanished, TablesnapError
 from tablesnap.upload.pool import Pool
 
 PROJECT = Path(__file__).parents[2]
@@ -40,7 +40,7 @@ def test_o07_a_defect_is_not_taken_for_a_vanished_file(caplog: pytest.LogCapture
         results.append(result)
         done.set()
 
-    pool = Pool(work, report, threads=1, retries=None)
+    pool = Pool(work, report, threads=1, retries=None, final=(FileVanished,))
     with caplog.at_level(logging.ERROR):
         pool.start()
         pool.add(7, urgency=0)
@@ -85,7 +85,7 @@ def make_unreadable(path: Path) -> tuple[str, ...]:
     os.chown(path, A_STRANGER, A_STRANGER)
     command = ("unshare", "--user", "--map-root-user")  # root of a namespace in which the stranger has no number
     if shutil.which("unshare") is None or subprocess.run([*command, "true"]).returncode:
-        skip_or_fail("for root every file is readable, and this machine has no user namespaces to run as less")
+        pytest.skip("for root every file is readable, and this machine has no user namespaces to run as less")
     return command
 
 
