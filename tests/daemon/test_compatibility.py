@@ -1,16 +1,13 @@
 """tablesnap 1.x and ours in one bucket: its restore reads what we write, and we go on from what it wrote."""
 
-import json
 from pathlib import Path
 
 import pytest
-from tests.daemon.harness import NODE, Bucket, Daemon, StoredObject, running, sstable, wait_until, write_by_rename
+from tests.daemon.harness import NODE, Bucket, Daemon, running, sstable, wait_until, write_by_rename
+from tests.daemon.predecessor import by_directory, restored_by_1x
 
 from tablesnap.checksum import crc64nvme
 
-Restored = dict[str, dict[str, bytes]]  # by directory, then by name
-
-ENDING = "-listdir.json"
 PREFIXES = {
     "": "",
     "backups/": "backups/",
@@ -95,32 +92,6 @@ def await_restore_by_1x(daemon: Daemon, bucket: Bucket, front: str, files: dict[
         return True
 
     daemon.wait_until(restores_them, "that 1.x restores exactly these files")
-
-
-def restored_by_1x(objects: dict[str, StoredObject], front: str) -> Restored:
-    """Restore every directory by the rule of 1.x, whose keys begin with *front* and then have the path.
-
-    Its tableslurp takes the newest key, by the store's date, that ends in `-listdir.json` and has no further slash
-    after the directory; reads the names from the pair that has the directory for its name; and fetches each name
-    after the directory and a slash.
-    """
-    newest: dict[str, StoredObject] = {}
-    for one in sorted(objects.values(), key=lambda one: (one.modified, one.key)):
-        if one.key.endswith(ENDING):
-            newest[one.key.rpartition("/")[0]] = one
-    restored: Restored = {}
-    for directory_key, index in newest.items():
-        directory, names = next(iter(json.loads(index.body).items()))
-        assert directory_key == front + directory
-        restored[directory] = {name: objects[f"{directory_key}/{name}"].body for name in names}
-    return restored
-
-
-def by_directory(files: dict[Path, bytes]) -> Restored:
-    ordered: Restored = {}
-    for path, body in files.items():
-        ordered.setdefault(str(path.parent), {})[path.name] = body
-    return ordered
 
 
 def statistics_of(bucket: Bucket, directory: Path) -> bytes | None:
