@@ -209,6 +209,7 @@ class Watcher:
             descriptor = self._inotify.add_watch(path, mask)
         except OSError as error:
             if error.errno in _NO_DIRECTORY:
+                del self._identity[path]
                 return False
             self._cannot_watch(path, error)
             self._unwatched.add(path)
