@@ -30,9 +30,9 @@ class Around:
         self.store = store
         self.requests: list[str] = []
 
-    def check(self) -> None:
+    def check(self, prefix: str = "") -> None:
         self.before("check")
-        self.store.check()
+        self.store.check(prefix)
         self.after("check")
 
     def create(
