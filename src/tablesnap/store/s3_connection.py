@@ -235,10 +235,8 @@ class Connector:
         scout = self._client(session, region or DEFAULT_REGION, bundle, unsigned)
         endpoint = scout.meta.endpoint_url
         custom = not is_amazon(endpoint)
-        # On Amazon's own the environment's region is where this machine is, which says little of the bucket.
-        if not self._options.region and not (custom and region):
-            region = self._ask_region(scout, Place(self._bucket, endpoint)) or region
-        region = region or DEFAULT_REGION
+        # 0.7.3 had no flag for it, so a line that says nothing of a region must find it out.
+        region = region or self._ask_region(scout, Place(self._bucket, endpoint)) or DEFAULT_REGION
         s3: dict[str, Any] = {"addressing_style": "path" if custom else "auto"}
         if urlsplit(endpoint).scheme == "https":
             s3["payload_signing_enabled"] = False  # as for obstore
