@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tablesnap.rules.keys import Keys, beside, directory_of, index_key, is_index, spell_moment
+from tablesnap.rules.keys import Keys, beside, directory_of, index_key, is_index, plain_of, spell_moment
 
 MOMENT = datetime(2026, 11, 22, 20, 25, 17, 123456, tzinfo=UTC)
 
@@ -119,3 +119,10 @@ def test_moments_sort_as_text_as_they_do_in_time(one: datetime, other: datetime)
     first, second = one.replace(tzinfo=UTC), other.replace(tzinfo=UTC)
 
     assert (spell_moment(first) < spell_moment(second)) == (first < second)
+
+
+@pytest.mark.parametrize("moment", [None, MOMENT])
+@pytest.mark.parametrize("key", ["n:/x/nb-1-big-Data.db", "n:/x/a~b", "n:/x/a~00000000000000AB"])
+def test_a_key_beside_another_tells_the_plain_one(key: str, moment: datetime | None) -> None:
+    assert plain_of(key) == key
+    assert plain_of(beside(key, 0xAB, moment)) == key

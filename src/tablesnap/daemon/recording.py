@@ -1,6 +1,7 @@
 """When a directory's index is due, and what it says."""
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,7 +12,7 @@ from tablesnap.daemon.settings import Settings
 from tablesnap.rules import history
 from tablesnap.rules.incarnation import fingerprint
 from tablesnap.rules.index import FORMAT, Index, StoredFile, names_for_1x
-from tablesnap.rules.keys import Keys
+from tablesnap.rules.keys import Keys, plain_of
 
 log = logging.getLogger(__name__)
 
@@ -76,11 +77,23 @@ class Recorder:
             node=self._settings.node,
             taken_at=taken_at,
             seen_at=taken_at,
+            next=self._still_needed(directory),
             live=fingerprint(live),
         )
         if previous is None or not _says_the_same(index, previous):
             return index
         return _said_again(index, previous)
+
+    def _still_needed(self, directory: Directory) -> tuple[str, ...]:
+        """Return the keys that the newest index names and that files on their way may turn out to be stored as.
+
+        The next index has such a file as missing. Did it not go on to name the object, a purge might take that, so that
+        no comparison could rely on it any more: after five minutes, all the rest of a backlog would be sent anew.
+        """
+        if not directory.pending:
+            return ()
+        awaited = {self._keys.plain(os.path.join(directory.path, name)) for name in directory.pending}
+        return tuple(sorted(key for key in directory.named if {key, plain_of(key)} & awaited))
 
 
 def _said_again(index: Index, previous: Index) -> Index | None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from tablesnap.checksum import to_hex
 
 INDEX_ENDING = "-listdir.json"
+_BESIDE = re.compile(r"~[0-9a-f]{16}(~[0-9]{8}T[0-9]{12}Z)?\Z")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ def beside(key: str, checksum: int, moment: datetime | None = None) -> str:
     """
     ending = f"~{spell_moment(moment)}" if moment else ""
     return f"{key}~{to_hex(checksum)}{ending}"
+
+
+def plain_of(key: str) -> str:
+    """Return the plain key of the file whose content may be stored as *key*: itself, or what `beside` was given."""
+    return _BESIDE.sub("", key)
 
 
 def index_key(newest: str, moment: datetime | None = None) -> str:
