@@ -52,6 +52,7 @@ class Intake:
         self._settling: set[tuple[str, str]] = set()
         self._links_told: set[str] = set()
         self._unlistable: set[str] = set()
+        self.let_go: list[Pending] = []  # found at start, and gone or stored before their turn came
 
     def heed(self, directory: Directory, hint: FileHint) -> None:
         """Act on what the kernel said of a file."""
@@ -86,6 +87,7 @@ class Intake:
             pending = Pending(incarnation, since=now, still_since=now, found=found)
             directory.pending[name] = pending
         if finished:
+            pending.incarnation = incarnation
             self._queue(directory, name, pending, FRESH)
         else:
             self._settling.add((directory.path, name))
@@ -224,5 +226,7 @@ class Intake:
         self._submit(task, urgency)
 
     def _drop(self, directory: Directory, name: str) -> None:
-        directory.pending.pop(name, None)
+        pending = directory.pending.pop(name, None)
+        if pending is not None and pending.found:
+            self.let_go.append(pending)
         self._settling.discard((directory.path, name))

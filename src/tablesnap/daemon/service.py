@@ -154,13 +154,11 @@ class Daemon:
     def _handle_waiting(self, timeout: float) -> bool:
         """Handle what is in the inbox, waiting for the first; return whether it says to stop."""
         try:
-            message = self._inbox.get(timeout=timeout)
-            for _ in range(10_000):
+            for number in range(10_000):
+                message = self._inbox.get_nowait() if number else self._inbox.get(timeout=timeout)
                 if isinstance(message, Stop):
                     return True
                 self._handle(message)
-                message = self._inbox.get_nowait()
-            self._handle(message)
         except queue.Empty:
             pass
         return False
@@ -198,6 +196,7 @@ class Daemon:
             self._hints_lost = False
             self._rescan("more happens than can be followed")
         self._intake.queue_the_still(self._directories)
+        self._count_let_go()
         for directory in list(self._directories.values()):
             if recording.is_due(directory, now):
                 self._record(directory, overdue=recording.is_overdue(directory, now))
@@ -327,7 +326,7 @@ class Daemon:
             )
         if judged.left_alone:
             log.warning(
-                "%s found at start unprotected, because -B was not given; start with -B to store what is there too",
+                "left unprotected, because -B was not given: %s found at start; with -B they are stored too",
                 spell_count(judged.left_alone, "file"),
             )
         if judged.waiting:
@@ -385,6 +384,10 @@ class Daemon:
             self._progress.advance(files, size)
             if self._backlog <= 0:
                 self._progress.end()
+
+    def _count_let_go(self) -> None:
+        while self._intake.let_go:
+            self._count_backlog(1, self._intake.let_go.pop().incarnation.size)
 
     def _record(self, directory: Directory, *, overdue: bool) -> None:
         """Look at *directory* and have its restore point written, unless something new is seen and there is time."""
