@@ -101,6 +101,13 @@ class Watcher:
                 error.strerror,
                 UNWATCHED_EVERY_SECONDS,
             )
+        try:
+            self._watch_until_stopped()
+        finally:
+            if self._inotify is not None:
+                self._inotify.close()
+
+    def _watch_until_stopped(self) -> None:
         for path in self._paths:
             self._watch_tree(path, everything=self._recursive, at_start=True)
         self._hear(Started(directories=len(self._descriptor_of) + len(self._unwatched), unwatched=len(self._unwatched)))
