@@ -38,21 +38,7 @@ def open_store(address: Address, options: StoreOptions | None = None) -> Store:
 def _open_s3(address: Address, options: StoreOptions) -> Store:
     from tablesnap.store.s3 import S3Options, S3Store
 
-    return S3Store(
-        address.bucket,
-        S3Options(
-            access_key=options.access_key,
-            secret_key=options.secret_key,
-            session_token=options.session_token,
-            region=options.region,
-            endpoint_url=options.endpoint_url,
-            ca_bundle=options.ca_bundle,
-            storage_class=options.storage_class,
-            encryption=options.encryption,
-            multipart_above=options.multipart_above,
-            part_size=options.part_size,
-        ),
-    )
+    return S3Store(address.bucket, S3Options(**vars(options)))
 
 
 def _open_gs(address: Address, options: StoreOptions) -> Store:
