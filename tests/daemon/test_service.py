@@ -186,23 +186,6 @@ def test_an_index_body_never_changes_while_its_directory_does_not(data: Path, st
 # Files that are not finished.
 
 
-def test_a_file_found_by_looking_is_stored_only_once_it_stands_still(data: Path, store: MemoryStore) -> None:
-    growing = data / "found"
-    growing.write_bytes(b"1")
-    with running(store, data, backup=True, events=frozenset({"IN_MOVED_TO"})), growing.open("ab") as file:
-        put(data / "other", b"x")
-        wait_until(lambda: below(data) + "other" in objects(store))
-        for _ in range(4):
-            file.write(b"2")
-            file.flush()
-            before = {**data_objects(store)}
-            threading.Event().wait(0.7)  # writes come closer together than a file must stand still
-            assert below(data) + "found" not in before
-        wait_for_index(store, data, {"found": b"12222", "other": b"x"})
-
-    assert data_objects(store) == {below(data) + "found": b"12222", below(data) + "other": b"x"}
-
-
 def test_a_file_that_changes_while_it_is_uploaded_is_stored_again_and_its_torn_copy_never_named(
     data: Path, store: MemoryStore
 ) -> None:
