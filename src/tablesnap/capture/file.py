@@ -20,7 +20,7 @@ from tablesnap.errors import CannotRead, FileChanged, FileVanished
 from tablesnap.rules import sstable
 from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.index import Owner
-from tablesnap.store.port import READ_SIZE, Content
+from tablesnap.store.port import Content
 
 _NO_FILE = (errno.ELOOP, errno.ENXIO)  # a symbolic link or a socket has its name now
 
@@ -117,17 +117,13 @@ def _content(descriptor: int, size: int, path: str, pace: Pace | None) -> Iterat
             raise FileChanged(f"{path} changed while it was read; it will be stored again")
         yield Content.of(data)
         return
+    # By reading, not through the map: what a bad disk cannot read is an error here, and there the end of the process.
+    checksum = _checksum(descriptor, size, path, pace)
     mapped = _map(descriptor, size, path) if sstable.may_be_mapped(os.path.basename(path)) else None
     if mapped is None:
-        yield Content(size=size, checksum=_checksum(descriptor, size, path, pace), descriptor=descriptor)
+        yield Content(size=size, checksum=checksum, descriptor=descriptor)
         return
     try:
-        checksum = 0
-        with memoryview(mapped) as view:
-            for start in range(0, size, READ_SIZE):
-                with view[start : start + READ_SIZE] as piece:
-                    _spend(pace, len(piece))
-                    checksum = crc64nvme(piece, checksum)
         yield Content(size=size, checksum=checksum, buffer=mapped)
     finally:
         with suppress(BufferError):  # a client that failed may still hold on to it; it goes when the client lets go
