@@ -7,7 +7,7 @@ import pytest
 from tests.stores import Around, Clock, Failing, WholeSeconds, objects
 
 from tablesnap.catalog.catalog import Catalog
-from tablesnap.errors import NoSuchObject, StoreUnavailable, UnreadableIndex
+from tablesnap.errors import NoSuchObject, StoreRefused, StoreUnavailable, UnreadableIndex
 from tablesnap.rules.index import Index, Owner, StoredFile, encode
 from tablesnap.rules.keys import Keys
 from tablesnap.store.memory import MemoryStore
@@ -180,6 +180,20 @@ def test_one_directory_s_damaged_index_is_no_other_directory_s_fault(store: Memo
     newest = catalog.survey(["/d"], ["/d", "/d/below"]).newest
 
     assert newest["/d/below"].names == ("a",)
+
+
+def test_an_index_that_the_store_does_not_hand_out_does_not_keep_the_others_from_being_read(
+    store: MemoryStore, catalog: Catalog
+) -> None:
+    key = catalog.write(index("a"))
+    catalog.write(index("b", directory="/d/below"))
+    archived = Failing(store, lambda request: StoreRefused("archived") if request == f"read {key}" else None)
+
+    newest = Catalog(archived, KEYS).survey(["/d"], ["/d", "/d/below"]).newest
+
+    assert newest["/d/below"].names == ("b",)
+    assert newest["/d"].files == {}
+    assert newest["/d"].missing == ()
 
 
 def test_an_index_that_is_purged_between_the_listing_and_the_reading_does_not_stop_a_survey(

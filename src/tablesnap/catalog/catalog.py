@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from tablesnap.errors import AlreadyStored, NoSuchObject, UnreadableIndex
+from tablesnap.errors import AlreadyStored, NoSuchObject, StoreRefused, UnreadableIndex
 from tablesnap.rules.index import Index, decode, encode, newest_file
 from tablesnap.rules.keys import Keys, directory_of, index_key, is_index
 from tablesnap.store.port import Content, Listed, Store
@@ -92,9 +92,10 @@ class Catalog:
         for listed in candidates:
             try:
                 indexes.append(self.read(listed.key))
-            except (NoSuchObject, UnreadableIndex) as error:
-                # Purged since it was listed, or damaged. The directory had an index all the same, so that earlier runs
-                # were responsible for it; nothing is taken as stored on this one's word, so all is compared.
+            except (NoSuchObject, StoreRefused, UnreadableIndex) as error:
+                # Purged since it was listed, archived out of reach, or damaged; the other directories must not wait for
+                # it. This one had an index all the same, so that earlier runs were responsible for it, and nothing is
+                # taken as stored on the word of that: all is compared.
                 log.warning("%s; what it names will be compared with the files themselves", error)
                 indexes.append(Index(directory="", names=(), format=1))
         return max(indexes, key=lambda one: (one.taken_at or _LONG_AGO, one.seen_at or _LONG_AGO))
