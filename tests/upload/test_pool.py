@@ -198,6 +198,19 @@ def test_an_outage_that_comes_back_in_between_is_another_outage() -> None:
     assert outage is None
 
 
+def test_an_outage_is_not_said_to_go_on_when_nothing_is_left_to_find_out() -> None:
+    def script(item: str, attempt: int) -> str:
+        raise StoreUnavailable("away")
+
+    worker = Worker(script)
+    with pool_of(worker, retries=1) as pool:
+        pool.start()
+        pool.add("only", urgency=0)
+        wait_until(lambda: len(worker.reports) == 1)
+
+        assert pool.outage is None
+
+
 def test_after_a_stop_nothing_begins_and_what_is_in_flight_is_reported() -> None:
     let_go = threading.Event()
 

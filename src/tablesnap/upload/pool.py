@@ -140,6 +140,8 @@ class Pool(Generic[T, R]):
                         log.warning("failed, and will be tried again: %s", result)
                     else:
                         log.debug("failed %d times: %s", job.failures, result)
+            if not (self._ready or self._later):
+                self._outage = None  # nothing is left that could find out how it ends
         try:
             if not again:
                 self._report(job.item, result)
