@@ -221,7 +221,7 @@ def measure(command: Sequence[str], env: Mapping[str, str], is_done: Callable[[]
                 process.send_signal(signal.SIGTERM)
             if time.monotonic() - began > PATIENCE_SECONDS:
                 process.kill()
-            time.sleep(SAMPLE_SECONDS)
+            time.sleep(SAMPLE_SECONDS)  # how often memory is looked at
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
             raise UploaderFailed(f"failed with {process.returncode}: {log.read_text()[-300:].strip()}")

@@ -165,7 +165,7 @@ def show_until(daemon: subprocess.Popen[bytes], seen: set[Path], directory: Path
                 return
         if daemon.poll() is not None:
             give_up(f"the daemon ended with exit code {daemon.returncode}")
-        time.sleep(0.05)
+        time.sleep(0.05)  # a reader of the bucket can only look again
     give_up(f"no restore point of {directory.relative_to(DATA)} as it now is appeared within {PATIENCE_SECONDS} s")
 
 
