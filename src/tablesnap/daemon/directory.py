@@ -48,17 +48,13 @@ class Directory:
     own_deletions: set[str] = field(default_factory=set)
 
     def recall(self, name: str, incarnation: Incarnation) -> Stored | None:
-        """Return how this very life of *name* is stored, by our own memory or by the newest index."""
+        """Return how this very life of *name* is stored.
+
+        By our own memory alone: an index knows no inode, and a name that was seen gone may come again with the same
+        size and mtime and other bytes, as ``cp -p`` and ``rsync`` make them. At start an index is believed (`judge`).
+        """
         known = self.stored.get(name)
-        if known is not None and known.incarnation.same_as(incarnation):
-            if known.incarnation.inode is None:
-                known = self.stored[name] = Stored(incarnation, known.file)
-            return known
-        file = self.newest.files.get(name) if self.newest else None
-        if known is None and file is not None and file.incarnation.same_as(incarnation):
-            known = self.stored[name] = Stored(incarnation, file)
-            return known
-        return None
+        return known if known is not None and known.incarnation.same_as(incarnation) else None
 
     def is_let_be(self, name: str, incarnation: Incarnation) -> bool:
         """Say whether this life of *name* is on purpose not stored: left alone at start, or given up."""

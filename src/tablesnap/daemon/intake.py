@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 
 from tablesnap.capture.listing import Listing, advice_on, look_at_directory, look_at_file
-from tablesnap.daemon.directory import Directory, Pending
+from tablesnap.daemon.directory import Directory, Pending, Stored
 from tablesnap.daemon.messages import Task
 from tablesnap.daemon.settings import Settings
 from tablesnap.rules import history
@@ -61,6 +61,7 @@ class Intake:
             return
         directory.last_event = self._now()
         if hint.happening is Happening.GONE:
+            directory.found.pop(name, None)  # what comes under this name now is another life
             if name in directory.own_deletions:
                 directory.own_deletions.discard(name)
             else:
@@ -170,8 +171,8 @@ class Intake:
                 key_taken=self._keys.plain(os.path.join(directory.path, name)) in taken,
                 verify=self._settings.verify_on_start,
             )
-            if verdict is Verdict.STORED:
-                directory.recall(name, one)
+            if verdict is Verdict.STORED and directory.newest is not None:
+                directory.stored[name] = Stored(one, directory.newest.files[name])
                 total += Judged(stored=1)
             elif verdict is Verdict.LEFT_ALONE:
                 directory.left_alone[name] = one
