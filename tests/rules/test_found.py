@@ -14,6 +14,7 @@ NAMED = Index(directory="/d", names=("a",), files={"a": FILE})
 OTHER_SIZE = replace(NAMED, files={"a": replace(FILE, size=4)})
 OTHER_TIME = replace(NAMED, files={"a": replace(FILE, mtime_ns=6)})
 MISSING = Index(directory="/d", names=(), missing=("a",))
+ON_ITS_WAY = replace(MISSING, pending=("a",))
 SILENT = Index(directory="/d", names=())
 OF_1X = Index(directory="/d", names=("a",), format=1)
 
@@ -33,6 +34,8 @@ OF_1X = Index(directory="/d", names=("a",), format=1)
         (MISSING, False, True, False, LEFT_ALONE),
         (MISSING, True, False, False, UPLOADED),
         (MISSING, True, True, False, COMPARED),
+        (ON_ITS_WAY, False, False, False, UPLOADED),
+        (ON_ITS_WAY, False, True, False, COMPARED),
         (SILENT, False, False, False, UPLOADED),
         (SILENT, False, True, False, COMPARED),
         (OTHER_SIZE, False, True, False, COMPARED),

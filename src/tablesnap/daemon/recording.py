@@ -74,6 +74,7 @@ class Recorder:
             names=names_for_1x(files, directory_key, previous),
             files=files,
             missing=tuple(sorted(live.keys() - files.keys())),
+            pending=tuple(sorted((live.keys() - files.keys()) & directory.pending.keys())),
             node=self._settings.node,
             taken_at=taken_at,
             seen_at=taken_at,
@@ -110,5 +111,6 @@ def _says_the_same(index: Index, previous: Index) -> bool:
         previous.format == FORMAT
         and index.files == previous.files
         and index.missing == previous.missing
+        and index.pending == previous.pending
         and index.next == previous.next
     )

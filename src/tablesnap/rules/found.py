@@ -21,12 +21,12 @@ def judge(
     """Say what becomes of the file *name* found at start in a directory whose newest index is *newest*.
 
     Without *backup* (``-B``) a file is left alone only where no earlier run was responsible for it: the directory has
-    no index, or the newest one says that the file was not stored. Any other was missed by an earlier run, which died
-    or was cut off, and is made good. *verify* (``--md5-on-start``) trusts no index.
+    no index, or the newest one says that the file was not stored, nor on its way. Any other was missed by an earlier
+    run, which died or was cut off, and is made good. *verify* (``--md5-on-start``) trusts no index.
     """
     stored = newest.files.get(name) if newest else None
     if stored is not None and incarnation.same_as(stored.incarnation):
         return Verdict.COMPARED if verify else Verdict.STORED
-    if not backup and (newest is None or name in newest.missing):
+    if not backup and (newest is None or (name in newest.missing and name not in newest.pending)):
         return Verdict.LEFT_ALONE
     return Verdict.COMPARED if key_taken else Verdict.UPLOADED

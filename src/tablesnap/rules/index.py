@@ -54,6 +54,7 @@ class Index:
     names: tuple[str, ...]  # the pair 1.x reads: what its restore fetches, by the last part of the key
     files: Mapping[str, StoredFile] = field(default_factory=dict)
     missing: tuple[str, ...] = ()  # was there, and is not stored
+    pending: tuple[str, ...] = ()  # of the missing, those that were on their way
     node: str = ""
     taken_at: datetime | None = None  # None: written by 1.x, which did not say
     seen_at: datetime | None = None
@@ -121,6 +122,7 @@ def encode(index: Index, directory_key: str) -> bytes:
         "taken_at": _spell(index.taken_at),
         "seen_at": _spell(index.seen_at),
         "missing": list(index.missing),
+        "pending": list(index.pending),
         "owners": [[owner.uid, owner.gid, owner.user, owner.group] for owner in owners],
         "files": files,
         "next": list(index.next),
@@ -150,6 +152,7 @@ def decode(body: bytes, directory_key: str) -> Index:
             names=tuple(names),
             files={name: _stored(name, entry, owners, directory_key) for name, entry in ours["files"].items()},
             missing=_texts(ours["missing"]),
+            pending=_texts(ours["pending"]),
             node=_text(ours["node"]),
             taken_at=_moment(ours["taken_at"]),
             seen_at=_moment(ours["seen_at"]),
