@@ -1,10 +1,15 @@
 """How the daemon ends, and what it exits with."""
 
+import os
+import shlex
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from tests.cli.process import run, running
+from tests.cli.process import CONSOLE_SCRIPT, environment, run, running
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -97,3 +102,18 @@ def test_wrong_usage_ends_it_with_2_and_one_line() -> None:
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("tablesnap: -e '*.db' is no regular expression")
+
+
+def test_it_works_with_its_standard_descriptors_closed(line: list[str]) -> None:
+    """A file of ours must not get number 2, where others write what went wrong."""
+    bucket, data = line[-2].removeprefix("file://"), Path(line[-1])
+    command = shlex.join([sys.executable, "-c", CONSOLE_SCRIPT, "-B", "-n", "node1", *line[-2:]])
+    (data / "one").write_bytes(b"one")
+    process = subprocess.Popen(["sh", "-c", f"exec {command} <&- >&- 2>&-"], env=environment())
+
+    wait_until(lambda: Path(f"{bucket}/node1:{data}/one-listdir.json").exists())
+    opened = [os.readlink(f"/proc/{process.pid}/fd/{number}") for number in (0, 1, 2)]
+    process.terminate()
+
+    assert process.wait() == 0
+    assert opened == [os.devnull] * 3

@@ -13,7 +13,7 @@ SYSLOG_SOCKET = "/dev/log"
 TAG = "tablesnap: "
 
 _LIBRARIES = ("boto3", "botocore", "s3transfer", "urllib3")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def set_up_logging(

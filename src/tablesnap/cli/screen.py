@@ -14,7 +14,7 @@ class Screen:
 
     def __init__(self) -> None:
         self.console = Console(stderr=True)
-        self.is_terminal = sys.stderr.isatty()
+        self.is_terminal = sys.stderr is not None and sys.stderr.isatty()  # None: it was closed before we began
         self._above_bar: Callable[[str], None] | None = None
 
     def print(self, line: str) -> None:

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the daemon until it is told to stop, and return its exit code."""
+    _fill_standard_descriptors()
     visible = _hide_secrets() if argv is None else None
     try:
         # Most modules are loaded only now, for that takes a while, and until then the secret was readable.
@@ -67,6 +68,15 @@ def _run(options: "Options", visible: SecretVisible | None) -> int:
     finally:
         progress.end()
     return signals.exit_code
+
+
+def _fill_standard_descriptors() -> None:
+    """Open 0, 1 and 2 if they were closed: else a file of ours gets the number that others write messages to."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
 
 
 def _hide_secrets() -> SecretVisible | None:
