@@ -101,7 +101,7 @@ def await_port(server: subprocess.Popen[bytes], port: int) -> None:
 def moto_server() -> Iterator[S3Server]:
     """Run moto in a process of its own, so that its memory is not counted as ours."""
     if importlib.util.find_spec("moto") is None or importlib.util.find_spec("flask") is None:
-        skip_or_fail("moto is not installed: pip install 'moto[server]'")
+        skip_or_fail("moto is not installed: pip install 'moto[s3]' flask flask-cors")
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with running(command, port, dict(os.environ)):

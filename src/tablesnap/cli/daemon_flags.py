@@ -42,10 +42,10 @@ az://CONTAINER/PREFIX or file:///DIRECTORY. PATH is an existing directory.
 """
 _EPILOG = """\
 examples:
-  tablesnap -B -r -a my-bucket /var/lib/cassandra/data
-      every table of a Cassandra node, what is there already included
-  tablesnap -B -r -a --listen-events IN_CLOSE_WRITE my-bucket /data1 /data2
-      two data directories, whose files are written under their final names
+  tablesnap -B -r -a --listen-events IN_MOVED_TO \\
+            --listen-events IN_CLOSE_WRITE my-bucket /var/lib/cassandra/data
+      every table of a Cassandra node, what is there already included; since
+      3.0 no rename announces an sstable
   tablesnap -r -a -e=-tmp -e /snapshots/ s3://my-bucket/prod /data1
       without snapshots, and under prod/ in the bucket
   tablesnap -r -B --endpoint-url https://minio.example:9000 my-bucket /srv/files
