@@ -89,7 +89,7 @@ def test_nothing_is_due_before_the_store_was_asked_or_while_an_index_is_written(
 
 @pytest.fixture
 def recorder() -> Recorder:
-    return Recorder(Settings(paths=("/d",), node="n"), Keys("", "n", ":"), Clock())
+    return Recorder(Settings(paths=("/d",), node="n"), Keys("", "n", ":"))
 
 
 def listing(*names: str) -> Listing:

@@ -104,7 +104,7 @@ def _let_the_clock_tick(mtime_ns: int) -> None:
     """
     age_ns = time.time_ns() - mtime_ns
     if 0 <= age_ns < TICK_NS:
-        time.sleep((TICK_NS - age_ns) / 1e9)
+        time.sleep((TICK_NS - age_ns) / 1e9)  # no event tells that a clock has ticked
 
 
 @contextmanager

@@ -19,4 +19,4 @@ class Pace:
             start = max(now, self._free_at)
             self._free_at = start + size / self._rate
         if start > now:
-            time.sleep(start - now)
+            time.sleep(start - now)  # to be slow is what is asked of us

@@ -71,7 +71,7 @@ class Intake:
         elif name in directory.stored:
             directory.note_change(self._now())  # rewritten, perhaps: the look before the next index will tell
 
-    def take(self, directory: Directory, name: str, *, finished: bool, found: bool = False) -> None:
+    def take(self, directory: Directory, name: str, *, finished: bool) -> None:
         """Have the file stored, at once where it is *finished*, else when it stands still."""
         pending = directory.pending.get(name)
         if pending is not None and pending.queued:
@@ -85,7 +85,7 @@ class Intake:
         directory.given_up.pop(name, None)
         now = self._now()
         if pending is None:
-            pending = Pending(incarnation, since=now, still_since=now, found=found)
+            pending = Pending(incarnation, since=now, still_since=now)
             directory.pending[name] = pending
         if finished:
             pending.incarnation = incarnation

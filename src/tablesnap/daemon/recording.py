@@ -2,7 +2,6 @@
 
 import logging
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -45,10 +44,9 @@ def is_overdue(directory: Directory, now: float) -> bool:
 class Recorder:
     """Says what a directory's next index holds. Used by the daemon's one thread alone."""
 
-    def __init__(self, settings: Settings, keys: Keys, wall_clock: Callable[[], datetime]) -> None:
+    def __init__(self, settings: Settings, keys: Keys) -> None:
         self._settings = settings
         self._keys = keys
-        self._wall_clock = wall_clock
 
     def compose(self, directory: Directory, listing: Listing, taken_at: datetime) -> Index | None:
         """Return the index of *listing*, taken at *taken_at*; None if there is nothing to record, or nothing new.

@@ -13,7 +13,7 @@ from tablesnap.catalog.catalog import Catalog, Survey
 from tablesnap.daemon import recording
 from tablesnap.daemon.announcing import Announcer
 from tablesnap.daemon.directory import Directory, Pending, Stored
-from tablesnap.daemon.intake import Intake, Judged
+from tablesnap.daemon.intake import FRESH, Intake, Judged
 from tablesnap.daemon.messages import (
     Checked,
     Finished,
@@ -95,7 +95,7 @@ class Daemon:
             self._ask, lambda _, result: self._deliver(result), threads=1, retries=None, name="ask"
         )
         self._intake = Intake(settings, keys, lambda task, urgency: self._uploads.add(task, urgency=urgency), self._now)
-        self._recorder = Recorder(settings, keys, wall_clock)
+        self._recorder = Recorder(settings, keys)
         self._announcer = Announcer()
         self._started = False
         self._ready = False
@@ -350,7 +350,7 @@ class Daemon:
             return
         if isinstance(result, Protected) and result.because_named and result.file.key not in directory.named:
             # The index that kept a purge off that object has been followed by one that does not: store it anew.
-            self._uploads.add(task, urgency=0)
+            self._uploads.add(task, urgency=FRESH)
             return
         del directory.pending[task.name]
         if task.found:
@@ -484,7 +484,7 @@ class Daemon:
         self._announcer.announce(self._directories, self._now(), all_of_them=True)
         waiting = self._waiting()
         if waiting:
-            log.warning("stopped; %s; the next start finds them", _spell_waiting(waiting, self._now()))
+            log.warning("stopped; %s; start again with -B to store all of them", _spell_waiting(waiting, self._now()))
         else:
             log.info("stopped; nothing is pending")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from tablesnap.errors import StoreUnavailable, TablesnapError
-from tablesnap.upload.backoff import delay
+from tablesnap.upload.backoff import CAP_SECONDS, delay
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ class Pool(Generic[T, R]):
                 job.failures += 1
                 again = self._retries is None or job.failures <= self._retries
                 if again:
-                    wait = delay(job.failures, cap=OUTAGE_CAP_SECONDS if self._outage else 300.0)
+                    wait = delay(job.failures, cap=OUTAGE_CAP_SECONDS if self._outage else CAP_SECONDS)
                     heapq.heappush(self._later, (time.monotonic() + wait, next(self._order), job))
                     self._changed.notify()
                     if job.failures == 1 and not isinstance(result, StoreUnavailable):
