@@ -1,0 +1,159 @@
+"""What a purge may take: which restore points are forgotten, and which objects nothing needs.
+
+Two rules, and whoever is in doubt keeps:
+
+* **Restore points.** Kept is what the operator asked for (by age, by number, by hour, day, week and month), what was
+  current at the cutoff, so that this moment can be restored, and, for ever, the newest complete one and the newest of
+  all, so that a table that went quiet does not lose its only backup. Each directory is asked for itself: one restore
+  point may speak of all of a table's directories, or of one.
+* **Objects.** One that a remaining index names is kept. Any other may be on its way into an index that is not written
+  yet, so it is deleted only if it is older than the grace period, and an index of its directory was written a grace
+  period after it, and does not name it. Where no index says so (a host that was lost between an upload and its index,
+  a daemon told to write none) nobody knows, and it is kept and reported.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from tablesnap.rules.keys import directory_of, is_index
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a purge must know of one restore point, to say whether it is kept."""
+
+    key: str  # of the index that holds the files
+    taken_at: datetime  # by the clock of the machine that was backed up
+    stored_at: datetime  # by the store's clock
+    last_true: datetime  # the latest of all moments that are known of it: taken, seen, stored
+    is_complete: bool
+    covers: frozenset[str]  # the directories it speaks of
+
+
+@dataclass(frozen=True)
+class Retention:
+    """What the operator wants to keep, besides what is always kept."""
+
+    cutoff: datetime  # whatever was true since then is kept
+    settled: datetime  # by the store's clock: no index that is younger is forgotten, whatever was asked for
+    last: int = 0  # how many of the newest
+    hourly: int = 0  # of so many hours that have any, the newest of each
+    daily: int = 0
+    weekly: int = 0
+    monthly: int = 0
+
+
+_PERIODS: Mapping[str, Callable[[datetime], object]] = {
+    "hourly": lambda moment: (moment.date(), moment.hour),
+    "daily": lambda moment: moment.date(),
+    "weekly": lambda moment: moment.isocalendar()[:2],
+    "monthly": lambda moment: (moment.year, moment.month),
+}
+
+
+def plan_forgetting(records: Iterable[Record], retention: Retention) -> dict[str, list[str]]:
+    """Return why each restore point of one table is kept, by its key; an empty list: it is to be forgotten."""
+    found = list(records)
+    reasons: dict[str, list[str]] = {record.key: [] for record in found}
+    for directory in sorted({directory for record in found for directory in record.covers}):
+        of_one = [record for record in found if directory in record.covers]
+        for key, why in _reasons(of_one, retention):
+            if why not in reasons[key]:
+                reasons[key].append(why)
+    return reasons
+
+
+def _reasons(records: Sequence[Record], retention: Retention) -> Iterable[tuple[str, str]]:
+    """Yield the keys of restore points of one directory that are kept, each with a reason."""
+    ordered = sorted(records, key=lambda record: (record.taken_at, record.last_true, record.key))
+    complete = [record for record in ordered if record.is_complete]
+    yield ordered[-1].key, "the newest"
+    for record in ordered:
+        if record.stored_at > retention.settled:
+            # A daemon may take its key again, and another purge would take the new one for this.
+            yield record.key, "younger than the grace period"
+    if complete:
+        yield complete[-1].key, "the newest complete one"
+    recent = [place for place, record in enumerate(ordered) if record.last_true >= retention.cutoff]
+    for place in recent:
+        yield ordered[place].key, "within the age"
+    # By the order of the moments, not by their distance from the cutoff: the machine's clock may be another's.
+    first = recent[0] if recent else len(ordered)
+    current = [record for record in ordered[:first] if record.is_complete][-1:]
+    # A clock that was set back has later ones before it in the order.
+    current += [record for record in complete if record.taken_at <= retention.cutoff][-1:]
+    for record in current:
+        yield record.key, "current at the cutoff"
+    for record in _last(complete, retention.last):
+        yield record.key, f"among the last {retention.last}"
+    for name, period in _PERIODS.items():
+        newest_of = {period(record.taken_at.astimezone(UTC)): record for record in complete}
+        for record in _last(list(newest_of.values()), getattr(retention, name)):
+            yield record.key, name
+
+
+def _last(records: Sequence[Record], number: int) -> Sequence[Record]:
+    return records[-number:] if number else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object, as a listing shows it."""
+
+    key: str
+    size: int
+    modified: datetime  # by the store's clock
+
+
+@dataclass
+class Sorted:
+    """The objects of some directories, by what a purge does with them."""
+
+    needless: list[Stored] = field(default_factory=list)
+    named: int = 0
+    young: int = 0  # nobody names them, and they may be on their way
+    unindexed: list[Stored] = field(default_factory=list)  # nobody names them, and no index is late enough to say so
+    foreign: int = 0  # not of our layout
+
+
+def sort_objects(
+    objects: Iterable[Stored],
+    named: Collection[str],
+    newest_index: Mapping[str, datetime],
+    *,
+    now: datetime,
+    grace: timedelta,
+    unindexed_before: datetime | None = None,
+) -> Sorted:
+    """Say of each of *objects* whether anything needs it. All moments are the store's.
+
+    *named* are the keys that the remaining indexes name, *newest_index* says when the newest index of each directory
+    was stored, by the directory's key; *unindexed_before*: what no index can speak for goes if it is older than that.
+    """
+    found = Sorted()
+    for one in objects:
+        if is_index(one.key):
+            continue
+        if not is_ours(one.key):
+            found.foreign += 1
+        elif one.key in named:
+            found.named += 1
+        elif one.modified > now - grace:
+            found.young += 1
+        elif _is_spoken_for(one, newest_index, grace) or (unindexed_before and one.modified < unindexed_before):
+            found.needless.append(one)
+        else:
+            found.unindexed.append(one)
+    return found
+
+
+def _is_spoken_for(one: Stored, newest_index: Mapping[str, datetime], grace: timedelta) -> bool:
+    """Say whether an index was written so late that it would name *one*, if anything needed it."""
+    indexed = newest_index.get(directory_of(one.key))
+    return indexed is not None and indexed - one.modified >= grace
+
+
+def is_ours(key: str) -> bool:
+    """Say whether a daemon could have stored an object under *key*: a console's folder marker, say, it could not."""
+    return all(segment not in ("", ".", "..") for segment in key.split("/"))

@@ -1,0 +1,121 @@
+"""Whatever a node, its daemon, clocks and two purges do at once: no restore point that was promised is harmed."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from tests.purge.world import TABLES, DiedError, Stepping, World
+
+EXAMPLES, STEPS = 250, 50  # more than 10,000 steps, though some examples are cut short
+
+tables = st.sampled_from(sorted(TABLES))
+skews = st.sampled_from([timedelta(0), timedelta(days=1), timedelta(days=-1)])
+hours = st.sampled_from([0.01, 1.0, 6.0, 11.0, 23.0, 25.0, 60.0, 200.0])
+days = st.sampled_from([0.0, 0.5, 2.0, 10.0])
+requests = st.integers(1, 25)
+
+
+class Purging(RuleBasedStateMachine):
+    """The steps."""
+
+    world: World
+
+    @initialize(host=skews, purge=skews)
+    def begin(self, host: timedelta, purge: timedelta) -> None:
+        self.world = World(host, purge)
+
+    @rule(name=tables, directory=st.integers(0, 1), again=st.booleans(), uploads=st.integers(0, 3))
+    def flush(self, name: str, directory: int, again: bool, uploads: int) -> None:
+        table = self.world.tables[name]
+        self.world.flush(table, directory, again=again)
+        self.world.upload(table, uploads)
+
+    @rule(name=tables, what=st.sampled_from(["rewrite", "compact", "truncate"]))
+    def change(self, name: str, what: str) -> None:
+        getattr(self.world, what)(self.world.tables[name])
+
+    @rule(name=tables, which=st.integers(0, 20))
+    def put_back(self, name: str, which: int) -> None:
+        self.world.put_back(self.world.tables[name], which)
+
+    @rule(name=tables)
+    def back_up(self, name: str) -> None:
+        self._back_up(name)
+
+    @rule(hours=hours)
+    def pass_time(self, hours: float) -> None:
+        self.world.pass_time(hours)
+
+    @rule()
+    def crash(self) -> None:
+        self.world.start_daemon()
+
+    @rule(days=days, last=st.integers(0, 2), dies_at=st.none() | requests)
+    def purge(self, days: float, last: int, dies_at: int | None) -> None:
+        self._purge(days, last, {}, dies_at)
+
+    @rule(days=days, name=tables, at=requests, crash=st.booleans(), dies_at=st.none() | requests)
+    def purge_beside_the_daemon(self, days: float, name: str, at: int, crash: bool, dies_at: int | None) -> None:
+        def turn() -> None:
+            if crash:
+                self.world.start_daemon()
+            self._back_up(name)
+
+        self._purge(days, 0, {at: turn}, dies_at)
+
+    @rule(days=days, others=days, name=tables, at=requests, planned=st.booleans())
+    def purge_twice_at_once(self, days: float, others: float, name: str, at: int, planned: bool) -> None:
+        """Another purge, planned before or just now, is carried out in the middle, and the daemon writes an index."""
+        terms = self.world.terms(others)
+        early = self.world.plans(self.world.store, terms) if planned else None
+
+        def turn() -> None:
+            for carry_out in early or self.world.plans(self.world.store, terms):
+                carry_out()
+            self._back_up(name)
+
+        self._purge(days, 0, {at: turn}, None, also=others)
+
+    def _back_up(self, name: str) -> None:
+        table = self.world.tables[name]
+        self.world.upload(table)
+        self.world.record(table)
+
+    def _purge(
+        self,
+        days: float,
+        last: int,
+        turns: dict[int, Callable[[], None]],
+        dies_at: int | None,
+        also: float | None = None,
+    ) -> None:
+        world = self.world
+        terms = world.terms(days, last)
+        world.forgive(terms, days)
+        if also is not None:
+            world.forgive(world.terms(also), also)
+        store = Stepping(world.store, turns, dies_at=dies_at)
+        with suppress(DiedError):
+            for carry_out in world.plans(store, terms):
+                outcome = carry_out()
+                assert not outcome.failures
+
+    @invariant()
+    def no_promise_is_broken(self) -> None:
+        if hasattr(self, "world"):
+            self.world.insist_all_promises_are_kept()
+            self.world.insist_every_index_restores()
+
+
+TestPurging = Purging.TestCase
+TestPurging.settings = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=STEPS,
+    deadline=None,
+    derandomize=True,  # a change is judged by the same steps as the one before it
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+    print_blob=True,
+)
