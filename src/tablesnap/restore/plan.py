@@ -1,0 +1,116 @@
+"""What a restore is going to do: said in full before the first byte."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tablesnap.download.one import Fetch
+from tablesnap.restore.choosing import Choice, Refusal
+from tablesnap.rules.placing import Renamed
+
+
+@dataclass(frozen=True, slots=True)
+class Different:
+    """A file that is there with other content than the restore point has."""
+
+    path: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """What a file system needs to have free, and has."""
+
+    path: str  # of a directory on it that is there
+    needed: int  # bytes, at the most at one time
+    free: int  # bytes
+
+    @property
+    def is_enough(self) -> bool:
+        """Say whether all will find room."""
+        return self.needed <= self.free
+
+
+@dataclass(frozen=True, slots=True)
+class NewDirectory:
+    """A directory that is made, like the one above it."""
+
+    path: str
+    mode: int
+    owner: tuple[int, int]  # uid and gid, -1 for the caller's
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a restore is going to do. With any of *obstacles* it is not begun."""
+
+    origin: str
+    target: str
+    choices: Sequence[Choice] = ()
+    refusals: Sequence[Refusal] = ()  # of what is left out
+    groups: Sequence[Sequence[Fetch]] = ()  # what is fetched, by sstable, its Data.db last
+    size: int = 0  # bytes that are fetched
+    there: Sequence[str] = ()  # paths of what is there already with the right content
+    there_size: int = 0
+    different: Sequence[Different] = ()  # there with other content: replaced with --force, else an obstacle
+    directories: Sequence[str] = ()  # that are restored into
+    new_directories: Sequence[NewDirectory] = ()  # of these and those above them, what is made
+    removals: Sequence[str] = ()  # with --exact: what the restore point does not name
+    renamed: Sequence[Renamed] = ()
+    spaces: Sequence[Space] = ()
+    obstacles: Sequence[str] = ()
+    warnings: Sequence[str] = field(default=())
+
+    @property
+    def files(self) -> int:
+        """How many files are fetched."""
+        return sum(len(group) for group in self.groups)
+
+    @property
+    def is_done(self) -> bool:
+        """Say whether there is nothing to do: all is there as it was."""
+        return not self.groups and not self.removals and not self.obstacles
+
+    def as_json(self) -> dict[str, object]:
+        """Return all of it for programs."""
+        return {
+            "origin": self.origin,
+            "target": self.target,
+            "restore_points": [_choice_as_json(choice) for choice in self.choices],
+            "left_out": [{"name": refusal.name, "why": refusal.why} for refusal in self.refusals],
+            "to_fetch": {"files": self.files, "bytes": self.size},
+            "there_already": {"files": len(self.there), "bytes": self.there_size},
+            "different": [{"path": one.path, "why": one.why} for one in self.different],
+            "fetch": [_fetch_as_json(fetch) for group in self.groups for fetch in group],
+            "directories": list(self.directories),
+            "remove": list(self.removals),
+            "renamed": [{"from": one.path, "to": one.target} for one in self.renamed],
+            "space": [{"path": one.path, "needed": one.needed, "free": one.free} for one in self.spaces],
+            "obstacles": list(self.obstacles),
+            "warnings": list(self.warnings),
+        }
+
+
+def _choice_as_json(choice: Choice) -> dict[str, object]:
+    point = choice.point
+    return {
+        "name": choice.timeline.name,
+        "index": point.key,
+        "taken_at": _spell(point.taken_at),
+        "since": _spell(point.since),
+        "seen_at": _spell(point.seen_at),
+        "files": len(choice.files),
+        "bytes": sum(file.size or 0 for file in choice.files),
+        "complete": point.is_complete and not choice.faults,
+        "superset": choice.superset,
+        "faults": [{"path": fault.path, "key": fault.key, "what": fault.what} for fault in choice.faults],
+        "notes": list(choice.notes),
+    }
+
+
+def _fetch_as_json(fetch: Fetch) -> dict[str, object]:
+    return {"key": fetch.key, "path": fetch.target, "size": fetch.size, "replaces": fetch.replace}
+
+
+def _spell(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")

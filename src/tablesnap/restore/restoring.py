@@ -1,0 +1,81 @@
+"""Carries out a plan: directories, files, and in the end, if nothing failed, removals."""
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tablesnap.download.pool import Failure, Progress, fetch_all
+from tablesnap.download.temporary import remove_leftovers
+from tablesnap.errors import TablesnapError
+from tablesnap.restore.plan import NewDirectory, Plan
+from tablesnap.restore.removing import remove, users_of
+from tablesnap.store.port import Store
+
+
+class CannotBegin(TablesnapError):
+    """The plan has obstacles, or a directory cannot be made."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it ended."""
+
+    failures: Sequence[Failure] = ()
+    removed: int = 0
+    not_removed: Sequence[str] = ()  # what --exact could not remove, and why
+    interrupted: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Say whether all that was planned is done."""
+        return not self.failures and not self.not_removed and not self.interrupted
+
+
+def carry_out(plan: Plan, store: Store, *, threads: int, progress: Progress, stop: threading.Event) -> Outcome:
+    """Do what *plan* says. Run again after an interruption, with a new plan, it goes on.
+
+    Raises `CannotBegin` before anything is fetched.
+    """
+    if plan.obstacles:
+        raise CannotBegin("; ".join(plan.obstacles))
+    for directory in plan.new_directories:
+        _make(directory)
+    for path in plan.directories:
+        _sweep(path)
+    failures = fetch_all(store, plan.groups, threads=threads, progress=progress, stop=stop)
+    if failures or stop.is_set():
+        return Outcome(failures=failures, interrupted=stop.is_set())
+    return _remove(plan)
+
+
+def _remove(plan: Plan) -> Outcome:
+    # Only now that all is there: until then, what is removed might be all that is left of something.
+    if not plan.removals:
+        return Outcome()
+    # Whoever was started since the plan was made counts as well.
+    users = users_of(plan.directories)
+    if users:
+        return Outcome(not_removed=[f"nothing was removed: {user}" for user in users])
+    failed = remove(plan.removals)
+    return Outcome(
+        removed=len(plan.removals) - len(failed), not_removed=[f"{path} was not removed: {why}" for path, why in failed]
+    )
+
+
+def _make(directory: NewDirectory) -> None:
+    try:
+        os.mkdir(directory.path, 0o700)
+        os.chown(directory.path, *directory.owner, follow_symlinks=False)
+        os.chmod(directory.path, directory.mode)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise CannotBegin(f"{directory.path} cannot be made: {error.strerror}") from error
+
+
+def _sweep(path: str) -> None:
+    try:
+        remove_leftovers(path)
+    except OSError as error:
+        raise CannotBegin(f"{path} cannot be cleared of what an earlier run left: {error.strerror}") from error
