@@ -11,14 +11,16 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check format bench lock clean
+.PHONY: help demo test check format bench bench-amplification-record lock clean
 
 help:
 	@echo 'make demo    see the daemon at work on an example directory'
-	@echo 'make test    run every test that needs no server beyond what PyPI has (ARGS="-k some_words" for a part)'
+	@echo 'make test    run every test that needs no server beyond what PyPI has (ARGS="-k some_words" for a part), and where'
+	@echo "             there are a JDK 17 and Maven, those with a real Cassandra (ARGS=\"-m 'not cassandra'\" goes without)"
 	@echo 'make check   format, lint, types and import contracts'
 	@echo 'make format  put the format right'
-	@echo 'make bench   measure CPU, time and memory of an upload; needs versitygw'
+	@echo 'make bench   measure uploads, flushes, bases and indexes; needs versitygw and 30 GB in TMPDIR, and takes 15 minutes'
+	@echo '             (make bench-amplification-record records anew what Cassandra does, as make bench goes by the old record)'
 	@echo 'make lock    find the newest versions the project allows and write them down'
 	@echo 'make clean   remove what the others made'
 
@@ -26,7 +28,7 @@ demo: $(READY)
 	@$(BIN)/python demo/demo.py $(ARGS)
 
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .
@@ -39,7 +41,13 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 bench: $(READY)
+	@$(BIN)/python -m bench.amplification
+	@$(BIN)/python -m bench.index_economy
+	@$(BIN)/python -m bench.flush
 	@$(BIN)/python -m bench.upload
+
+bench-amplification-record: $(READY)
+	@$(BIN)/python -m bench.record_traces
 
 # The project's own build backend is in the lock too, so nothing is downloaded that no hash stands for.
 $(READY): requirements-dev.txt pyproject.toml

@@ -1,12 +1,12 @@
-"""What it costs to upload files over TLS: CPU, time and memory, of the daemon and of others, in one run.
+"""What it costs to upload sstables over TLS: CPU, time and memory, of the daemon and of others, in one run.
 
-Run it by ``make bench``. It asserts nothing. Smaller or larger, by the environment: BENCH_LARGE_FILES, BENCH_LARGE_MIB,
-BENCH_SMALL_FILES, BENCH_SMALL_KIB. Needs versitygw, and about twice the bytes of the larger set in TMPDIR.
+Run it by ``make bench``. It asserts nothing. Smaller or larger, by the environment: BENCH_LARGE_SSTABLES,
+BENCH_LARGE_MIB, BENCH_SMALL_SSTABLES, BENCH_SMALL_KIB. Needs versitygw, and about twice the bytes of the larger set in
+TMPDIR. An sstable is four files here, the fewest that Cassandra can open; a daemon backs up nothing less.
 
 Every uploader is a process of its own, and begins with an empty server on loopback, whose CPU is not counted. All files
-are in the page cache. The daemon's wall time has in it the 2.5 s for which it waits at start to see that files stand
-still and that its directory is quiet; it ends when the index of all files is stored, its CPU time when it has stopped.
-The daemon and the bare put send a CRC-64/NVME with each object, the others none of their own.
+are in the page cache. The daemon's wall time ends when the index of all files is stored, its CPU time when it has
+stopped. The daemon and the bare put send a CRC-64/NVME with each object, the others none of their own.
 """
 
 import json
@@ -30,16 +30,28 @@ BUCKET = "bench"
 SAMPLE_SECONDS = 0.02
 PATIENCE_SECONDS = 3600
 MIB = 1 << 20
+OTHERS = ("CRC.db", "Index.db", "Statistics.db")  # besides Data.db
 
 
 @dataclass(frozen=True)
 class FileSet:
-    """Files of one size in one directory."""
+    """Sstables of one size in one directory."""
 
     title: str
     directory: Path
-    files: int
-    size: int  # bytes each
+    sstables: int
+    size: int  # bytes of each Data.db
+    rest: int = 16  # bytes of each of the other components
+
+    @property
+    def files(self) -> int:
+        """How many files there are."""
+        return self.sstables * (1 + len(OTHERS))
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes the files have together."""
+        return self.sstables * (self.size + self.rest * len(OTHERS))
 
 
 class UploaderFailed(Exception):
@@ -69,11 +81,10 @@ def main() -> int:
         )
         single = FileSet("what a start and a stop take", root / "single", 1, 1024)
         large = FileSet(
-            "large files", root / "large", number("BENCH_LARGE_FILES", 64), number("BENCH_LARGE_MIB", 64) * MIB
+            "large files", root / "large", number("BENCH_LARGE_SSTABLES", 64), number("BENCH_LARGE_MIB", 64) * MIB
         )
-        small = FileSet(
-            "small files", root / "small", number("BENCH_SMALL_FILES", 2000), number("BENCH_SMALL_KIB", 16) << 10
-        )
+        small_size = number("BENCH_SMALL_KIB", 16) << 10
+        small = FileSet("small files", root / "small", number("BENCH_SMALL_SSTABLES", 500), small_size, small_size)
         for files in (single, large, small):
             write(files)
             print_heading(files)
@@ -106,12 +117,14 @@ def make_certificates(root: Path) -> Path:
 
 
 def write(files: FileSet) -> None:
-    """Write the files, each with bytes of its own, named like data files of sstables."""
+    """Write the files, each with bytes of its own."""
     files.directory.mkdir()
-    body = os.urandom(files.size)
-    for generation in range(1, files.files + 1):
-        mark = generation.to_bytes(16, "big")
-        (files.directory / f"nb-{generation}-big-Data.db").write_bytes(mark + body[16:])
+    body = os.urandom(max(files.size, files.rest))
+    for generation in range(1, files.sstables + 1):
+        for part, kind in enumerate(("Data.db", *OTHERS)):
+            mark = (generation * 10 + part).to_bytes(16, "big")
+            size = files.rest if part else files.size
+            (files.directory / f"nb-{generation}-big-{kind}").write_bytes(mark + body[16:size])
 
 
 Measure = Callable[[FileSet, S3Server], Cost]
@@ -243,13 +256,14 @@ def memory_of(pid: int) -> tuple[int, int]:
 def print_heading(files: FileSet) -> None:
     """Print what the rows below are about."""
     size = f"{files.size // MIB} MiB" if files.size >= MIB else f"{files.size >> 10} KiB"
-    print(f"\n{files.title}: {files.files} of {size}")
+    others = f", and {len(OTHERS)} files of {files.rest} bytes with each" if files.rest < files.size else " files"
+    print(f"\n{files.title}: {files.files if files.rest == files.size else files.sstables} of {size}{others}")
     print(f"  {'':24}{'CPU s':>8}{'CPU s/GiB':>11}{'CPU ms/file':>13}{'wall s':>8}{'peak MiB':>10}{'anonymous':>11}")
 
 
 def print_row(title: str, files: FileSet, cost: Cost) -> None:
     """Print what one uploader took."""
-    gibibytes = files.files * files.size / (1 << 30)
+    gibibytes = files.bytes / (1 << 30)
     by_size, by_file = f"{cost.cpu / gibibytes:.2f}" if gibibytes > 0.01 else "-", cost.cpu * 1000 / files.files
     memory = f"{cost.peak / MIB:>10.0f}{cost.anonymous / MIB:>11.0f}"
     print(f"  {title:24}{cost.cpu:>8.2f}{by_size:>11}{by_file:>13.2f}{cost.wall:>8.1f}{memory}", flush=True)

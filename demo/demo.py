@@ -1,4 +1,4 @@
-"""Show the daemon at work: it watches an example data directory, which this script fills as a database does.
+"""Show the daemon at work: it watches an example data directory, which this script fills as Cassandra does.
 
 Run it by ``make demo``. It needs no account, no server and no terminal, ends by itself, and leaves all it made in
 ``.demo`` for a look around.
@@ -10,11 +10,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import time
-from collections.abc import Iterator
+import uuid
+import zlib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from tablesnap.checksum import crc64nvme
 
 HERE = Path.cwd()
 DEMO = HERE / ".demo"
@@ -34,6 +39,7 @@ COMPONENTS = {
     "TOC.txt": 90,
 }
 PATIENCE_SECONDS = 60
+WRITING_SECONDS = 0.3  # how long a node takes, at least, between the first and the last record of a transaction
 
 
 def main() -> int:
@@ -42,37 +48,49 @@ def main() -> int:
     for directory in (ORDERS, BUCKET):
         directory.mkdir(parents=True)
     say("A table that was there before the daemon: one sstable, in its own directory.")
-    write_and_close(ORDERS, 1)
+    commit(ORDERS, "flush", add=[1])
 
     command = daemon_command()
-    say("The daemon starts. -B takes in what is there, -r all directories below, -a those to come:")
+    say(
+        "The daemon starts. -B takes in what is there, -r all directories below, -a those to come; and an index "
+        "follows a change within a second, instead of ten, so that you need not wait:"
+    )
     print(f"    {spell(command)}\n")
     with running(command) as daemon:
         seen: set[Path] = set()
         show_until(daemon, seen, ORDERS, components_of(1))
 
-        say("A flush, as Cassandra 3 and later do it: components written under their final names, then closed.")
-        write_and_close(ORDERS, 2)
+        say(
+            "A flush, as Cassandra 3 and later do it: a transaction log is begun, components are written under their "
+            "final names, and with the last record of the log they count. Restore points follow these transactions."
+        )
+        commit(ORDERS, "flush", add=[2])
         show_until(daemon, seen, ORDERS, components_of(1, 2))
 
-        say("A new table, its sstable written under temporary names and then renamed, as Cassandra 2 does it.")
+        say(
+            "A compaction puts sstable 3 in the place of 1 and 2, and a flush follows. The next restore point waits "
+            "for the flush alone: 1 and 2, which are stored, read the same as 3."
+        )
+        commit(ORDERS, "compaction", add=[3], remove=[1, 2])
+        commit(ORDERS, "flush", add=[4])
+        show_until(daemon, seen, ORDERS, components_of(1, 2, 4))
+
+        say("A truncate. The table is empty now, and the restore point before this one brings everything back.")
+        commit(ORDERS, "unknowncompactiontype", remove=[3, 4])  # the name that truncates have there
+        show_until(daemon, seen, ORDERS, set())
+
+        say(
+            "A new table of Cassandra 2, which keeps no transactions: files are written under temporary names and then "
+            "renamed, and a restore point is what is in the directory when nothing moves."
+        )
         CARTS.mkdir()
         write_and_rename(CARTS, 1)
-        show_until(daemon, seen, CARTS, components_of(1))
+        show_until(daemon, seen, CARTS, components_of(1, version="la"))
 
-        say("A compaction: sstables 1 and 2 become 3, and are deleted. Their objects stay, for the earlier moments.")
-        write_and_close(ORDERS, 3)
-        for generation in (1, 2):
-            delete(ORDERS, generation)
-        show_until(daemon, seen, ORDERS, components_of(3))
-
-        say("An incremental backup: hard links in a directory of their own, the same bytes under other names.")
-        link_all(CARTS, CARTS / "backups", 1)
-        show_until(daemon, seen, CARTS / "backups", components_of(1))
-
-    compared = compare_newest()
+    points, files = read_back()
     say(
-        f"The daemon was told to stop and did. {compared} files on disk were compared with their objects: all the same."
+        f"The daemon was told to stop and did. Its {points} restore points were read back, {files} files in all: each "
+        "file is stored, and its bytes are what the restore point says."
     )
     print_what_next(command)
     return 0
@@ -80,7 +98,7 @@ def main() -> int:
 
 def say(text: str) -> None:
     """Print one step of the story."""
-    print(f"* {text}", flush=True)
+    print(textwrap.fill(f"* {text}", width=118, subsequent_indent="  ", break_on_hyphens=False), flush=True)
 
 
 def spell(command: list[str]) -> str:
@@ -91,8 +109,7 @@ def spell(command: list[str]) -> str:
 def daemon_command() -> list[str]:
     """Return the command line of the real daemon, installed beside this Python."""
     tablesnap = Path(sys.executable).with_name("tablesnap")
-    events = ["--listen-events", "IN_MOVED_TO", "--listen-events", "IN_CLOSE_WRITE", "--listen-events", "IN_CREATE"]
-    return [str(tablesnap), "-r", "-a", "-B", "-n", "node1", *events, BUCKET.as_uri(), str(DATA)]
+    return [str(tablesnap), "-r", "-a", "-B", "-n", "node1", "--index-interval", "1", BUCKET.as_uri(), str(DATA)]
 
 
 @contextmanager
@@ -115,41 +132,50 @@ def give_up(why: str) -> None:
     sys.exit(f"demo: {why}; the daemon's log, {LOG.relative_to(HERE)}, says:\n{LOG.read_text()}")
 
 
-def name(generation: int, component: str) -> str:
-    """Return the file name of a component of the sstable with this *generation*."""
-    return f"nb-{generation}-big-{component}"
+def stem(generation: int, version: str = "nb") -> str:
+    """Return what the names of an sstable's components begin with; stock Cassandra 5.0 writes version nb."""
+    return f"{version}-{generation}-big-"
 
 
-def components_of(*generations: int) -> set[str]:
+def components_of(*generations: int, version: str = "nb") -> set[str]:
     """Return the names of all components of these sstables."""
-    return {name(generation, component) for generation in generations for component in COMPONENTS}
+    return {stem(generation, version) + component for generation in generations for component in COMPONENTS}
 
 
-def write_and_close(directory: Path, generation: int) -> None:
-    """Write an sstable under its final names."""
-    for component, size in COMPONENTS.items():
-        (directory / name(generation, component)).write_bytes(os.urandom(size))
+def commit(table: Path, operation: str, *, add: list[int] | None = None, remove: list[int] | None = None) -> None:
+    """Do a transaction as Cassandra does: its log tells at any time which sstables count."""
+    log = table / f"nb_txn_{operation}_{uuid.uuid1()}.log"
+    for generation in add or []:
+        append(log, "ADD", f"{table}/{stem(generation)}", files=len(COMPONENTS))
+        for component, size in COMPONENTS.items():
+            # What takes the place of others is as large as they were together, as their rows are.
+            (table / (stem(generation) + component)).write_bytes(os.urandom(size * max(1, len(remove or []))))
+    for generation in remove or []:
+        append(log, "REMOVE", f"{table}/{stem(generation)}", files=len(COMPONENTS))
+    time.sleep(WRITING_SECONDS)  # a log is there for as long as its transaction takes, and that is no time here
+    append(log, "COMMIT")
+    for generation in remove or []:
+        for component in COMPONENTS:
+            (table / (stem(generation) + component)).unlink()
+    log.unlink()
+
+
+def append(log: Path, kind: str, prefix: str = "", *, files: int = 0) -> None:
+    """Append a record to a transaction log, and have it on disk; its moment is left at 0, as for what is new."""
+    checksum = zlib.crc32(prefix.encode() + kind.encode() + bytes(8) + files.to_bytes(4, "big"))
+    with log.open("a") as file:
+        file.write(f"{kind}:[{prefix},0,{files}][{checksum}]\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_and_rename(directory: Path, generation: int) -> None:
-    """Write an sstable under temporary names, then rename each component."""
+    """Write an sstable under temporary names, then rename each component, as Cassandra 2.2 does."""
     for component, size in COMPONENTS.items():
-        (directory / f"tmp-{name(generation, component)}").write_bytes(os.urandom(size))
+        (directory / f"tmp-{stem(generation, 'la')}{component}").write_bytes(os.urandom(size))
     for component in COMPONENTS:
-        (directory / f"tmp-{name(generation, component)}").rename(directory / name(generation, component))
-
-
-def link_all(source: Path, target: Path, generation: int) -> None:
-    """Hard-link an sstable's components into another directory."""
-    target.mkdir()
-    for component in COMPONENTS:
-        os.link(source / name(generation, component), target / name(generation, component))
-
-
-def delete(directory: Path, generation: int) -> None:
-    """Delete an sstable."""
-    for component in COMPONENTS:
-        (directory / name(generation, component)).unlink()
+        name = stem(generation, "la") + component
+        (directory / f"tmp-{name}").rename(directory / name)
 
 
 def show_until(daemon: subprocess.Popen[bytes], seen: set[Path], directory: Path, names: set[str]) -> None:
@@ -170,34 +196,37 @@ def show_until(daemon: subprocess.Popen[bytes], seen: set[Path], directory: Path
 
 
 def show(path: Path, index: dict[str, Any]) -> None:
-    """Print what a restore point holds."""
+    """Print what a restore point holds, and what is on disk by now."""
     directory = Path(next(iter(index)))
     ours = index["tablesnap"]
-    sstables = sorted({file.rsplit("-", 1)[0] for file in ours["files"]})
     size = sum(entry[0] for entry in ours["files"].values())
     print(f"    restore point of {directory.relative_to(DATA)} at {ours['taken_at']}")
-    print(f"      holds    {', '.join(sstables)}: {len(ours['files'])} files, {size:,} bytes")
+    print(f"      holds    {sstables_among(ours['files'])}: {len(ours['files'])} files, {size:,} bytes")
     if ours["missing"]:
         print(f"      missing  {', '.join(ours['missing'])}")
+    print(f"      on disk  {sstables_among(file.name for file in directory.glob('*.db'))}")
     print(f"      index    {path.relative_to(BUCKET)}\n", flush=True)
 
 
-def compare_newest() -> int:
-    """Compare every file on disk with the object that its directory's newest index names; return their number."""
-    newest: dict[str, dict[str, Any]] = {}
-    for path in STORED.rglob("*-listdir.json"):
+def sstables_among(names: Iterable[str]) -> str:
+    """Spell out whose components the *names* are."""
+    return ", ".join(sorted({name.rpartition("-")[0] for name in names})) or "no sstable"
+
+
+def read_back() -> tuple[int, int]:
+    """Compare what every restore point names with what is stored; return the numbers of restore points and files."""
+    indexes = list(STORED.rglob("*-listdir.json"))
+    files = 0
+    for path in indexes:
         index = json.loads(path.read_bytes())
         directory = next(iter(index))
-        held = newest.get(directory)
-        if held is None or held["tablesnap"]["taken_at"] < index["tablesnap"]["taken_at"]:
-            newest[directory] = index
-    files = [path for path in DATA.rglob("*") if path.is_file()]
-    for path in files:
-        entry = newest[str(path.parent)]["tablesnap"]["files"][path.name]
-        key = entry[5] if len(entry) > 5 else f"node1:{path}"
-        if (BUCKET / key).read_bytes() != path.read_bytes():
-            give_up(f"{path} is not what is stored as {key}")
-    return len(files)
+        for name, (size, checksum, _, _, _, *key) in index["tablesnap"]["files"].items():
+            stored = BUCKET / (key[0] if key else f"node1:{directory}/{name}")
+            body = stored.read_bytes()
+            if (len(body), crc64nvme(body)) != (size, int(checksum, 16)):
+                give_up(f"{stored.relative_to(BUCKET)} is not what {path.relative_to(BUCKET)} says")
+            files += 1
+    return len(indexes), files
 
 
 def print_what_next(command: list[str]) -> None:
@@ -209,8 +238,10 @@ To go on by hand, from this directory:
 
     {spell(command)}
         start it again, in a terminal: it finds everything stored. Ctrl-C ends it.
-    cp Makefile {(DATA / "anything").relative_to(HERE)}
-        meanwhile, in another: a new file is stored at once, and its index follows.
+    cp Makefile .demo/anything && mv .demo/anything {DATA.relative_to(HERE)}
+        meanwhile, in another: a file that is moved in is stored at once, and its index follows.
+    {spell([command[0], "--explain", *command[1:]])}
+        say of each file whether it is protected, and why
     find '.demo/bucket/node1:' -name '*-listdir.json'
         every restore point there is
     python3 -m json.tool '{newest.relative_to(HERE)}'

@@ -53,9 +53,9 @@ class Around:
         self.after(f"head {key}")
         return head
 
-    def read(self, key: str) -> Iterator[bytes]:
+    def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         self.before(f"read {key}")
-        pieces = list(self.store.read(key))
+        pieces = list(self.store.read(key, offset=offset, length=length))
         self.after(f"read {key}")
         return iter(pieces)
 
@@ -63,6 +63,12 @@ class Around:
         self.before(f"list {prefix}")
         found = [*self.store.list(prefix)]
         self.after(f"list {prefix}")
+        return iter(found)
+
+    def level(self, prefix: str) -> "Iterator[Listed | str]":
+        self.before(f"level {prefix}")
+        found = [*self.store.level(prefix)]
+        self.after(f"level {prefix}")
         return iter(found)
 
     def delete(self, keys: Iterable[str]) -> None:

@@ -15,6 +15,11 @@ def crc64nvme(data: Buffer, previous: int = 0) -> int:
     return int(checksums.crc64nvme(data, previous))
 
 
+def combine(first: int, second: int, length: int) -> int:
+    """Return the checksum of two pieces of data from their own; *length* is the second piece's, in bytes."""
+    return int(checksums.combine_crc64nvme(first, second, length))
+
+
 def to_hex(checksum: int) -> str:
     """Spell a checksum as an index does: sixteen lower-case hexadecimal digits."""
     return f"{checksum:016x}"

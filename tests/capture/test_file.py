@@ -13,6 +13,7 @@ import pytest
 
 from tablesnap.capture.file import IN_MEMORY, captured
 from tablesnap.capture.pace import Pace
+from tablesnap.capture.pin import Pins
 from tablesnap.checksum import crc64nvme
 from tablesnap.errors import FileChanged, FileVanished
 from tablesnap.store.port import READ_SIZE
@@ -189,6 +190,78 @@ def test_a_file_deleted_after_it_was_opened_is_still_stored(tmp_path: Path, name
     with captured(str(path), pace=Interruption(0, path.unlink)) as file:
         assert b"".join(file.content.chunks()) == pattern(size)
         file.insist_unchanged()
+
+
+@pytest.mark.parametrize(("name", "mapped"), [(DATA, True), (STATISTICS, False)])
+@pytest.mark.parametrize("size", [0, 1000, LARGE])
+def test_a_file_deleted_before_its_turn_is_stored_through_its_pin(
+    tmp_path: Path, name: str, mapped: bool, size: int
+) -> None:
+    path = written(tmp_path / name, pattern(size))
+    pins = Pins()
+    pin = pins.take(str(path), rank=0)
+    assert pin is not None
+    path.unlink()
+
+    with captured(str(path), pin=pin) as file:
+        assert b"".join(file.content.chunks()) == pattern(size)
+        assert file.content.checksum == crc64nvme(pattern(size))
+        assert (file.content.descriptor is None) is (mapped or size <= IN_MEMORY)
+        assert file.incarnation == pin.incarnation
+        file.insist_unchanged()
+    pins.close()
+
+
+@pytest.mark.parametrize("replaced", ["before", "meanwhile"])
+def test_another_life_under_the_name_of_a_pinned_file_is_neither_read_nor_minded(tmp_path: Path, replaced: str) -> None:
+    path = written(tmp_path / DATA, pattern(1000))
+    pins = Pins()
+    pin = pins.take(str(path), rank=0)
+    if replaced == "before":
+        written(tmp_path / "new", b"other").replace(path)
+
+    with captured(str(path), pin=pin) as file:
+        if replaced == "meanwhile":
+            written(tmp_path / "new", b"other").replace(path)
+        assert b"".join(file.content.chunks()) == pattern(1000)
+        file.insist_unchanged()
+    pins.close()
+
+
+@pytest.mark.parametrize("change", [grow, shrink, overwrite])
+@pytest.mark.parametrize("size", [1000, LARGE])
+def test_a_pinned_file_that_is_written_to_is_noticed(tmp_path: Path, change: object, size: int) -> None:
+    path = written(tmp_path / STATISTICS, pattern(size))
+    pins = Pins()
+    pin = pins.take(str(path), rank=0)
+
+    assert callable(change)
+    with captured(str(path), pin=pin) as file:
+        change(path)
+        with pytest.raises(FileChanged, match="changed"):
+            file.insist_unchanged()
+    pins.close()
+
+
+def test_a_pin_is_read_more_than_once_and_let_go_under_its_reader(tmp_path: Path) -> None:
+    path = written(tmp_path / DATA, pattern(LARGE))
+    pins = Pins()
+    pin = pins.take(str(path), rank=0)
+    assert pin is not None
+    path.unlink()
+    before = len(os.listdir("/proc/self/fd"))
+
+    for _ in range(2):
+        with captured(str(path), pin=pin) as file:
+            pass
+    with captured(str(path), pin=pin) as file:
+        pins.release(pin)
+        assert b"".join(file.content.chunks()) == pattern(LARGE)
+        file.insist_unchanged()
+    with pytest.raises(FileVanished, match="let go"), captured(str(path), pin=pin):
+        pass
+
+    assert len(os.listdir("/proc/self/fd")) == before - 1
 
 
 def test_a_hard_link_and_a_change_of_owner_change_no_bytes(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ def test_a_listing_holds_regular_files_and_says_which_links_it_did_not_follow(tm
 
     assert listing.files == {"file": Incarnation(size=3, mtime_ns=status.st_mtime_ns, inode=status.st_ino)}
     assert listing.links == ("dangling", "link")
+    assert listing.device == tmp_path.stat().st_dev
 
 
 def test_names_that_are_no_utf8_are_listed_and_can_be_looked_at(tmp_path: Path) -> None:

@@ -72,6 +72,29 @@ def test_an_index_whose_key_is_taken_gets_its_moment_and_overwrites_nothing(
     assert (catalog.read(second).missing, catalog.read(third).missing) == ((), ("c",))
 
 
+def test_the_key_of_an_index_that_was_purged_is_never_taken_again(store: MemoryStore, catalog: Catalog) -> None:
+    # Of two purges at once, the later would take the new index for the old one, and delete it.
+    first = catalog.write(index("nb-1-big-Data.db"))
+    store.delete([first])
+
+    second = catalog.write(index("nb-1-big-Data.db", "nb-1-big-TOC.txt", seconds=1))
+    shrunk = [catalog.write(index("nb-1-big-Data.db", "nb-2-big-Data.db", seconds=2))]
+    store.delete([first, second])
+    shrunk.append(catalog.write(index("nb-1-big-Data.db", seconds=3)))
+
+    assert first not in (second, *shrunk)
+
+
+def test_a_daemon_that_starts_again_takes_no_key_of_an_index_that_was_purged(store: MemoryStore) -> None:
+    first = Catalog(store, KEYS).write(index("nb-1-big-Data.db"))
+    Catalog(store, KEYS).write(index("nb-1-big-Data.db", seconds=1))
+    store.delete([first])
+    catalog = Catalog(store, KEYS)
+    catalog.survey(["/d"], ["/d"])
+
+    assert catalog.write(index("nb-1-big-Data.db", seconds=2)) != first
+
+
 def test_an_index_named_after_a_file_beside_its_plain_key_is_an_index_of_that_directory(catalog: Catalog) -> None:
     one = index("a")
     beside = replace(one, files={"a": replace(one.files["a"], key="n:/d/a~00000000000000ab")})

@@ -41,6 +41,7 @@ def test_without_flags_all_defaults_are_those_of_0_7_3(places: Path) -> None:
     assert settings.events == {"IN_MOVED_TO"}
     assert (settings.recursive, settings.auto_add, settings.backup, settings.verify_on_start) == (False,) * 4
     assert (settings.with_index, settings.delete_on_backup, settings.retries) == (True, False, None)
+    assert (settings.base_interval, settings.index_interval, settings.pin_limit) == (24 * 3600, 10, None)
     assert (options.store.multipart_above, options.store.part_size) == (5120 * MIB, 256 * MIB)
     assert options.store.access_key is None
     assert options.store.encryption is None
@@ -125,7 +126,7 @@ def test_patterns_bucket_and_paths_are_told_apart_as_they_are_meant(
 
         selection = options.settings.selection
         assert patterns(selection.exclude if flag == "-e" else selection.include) == expected
-        assert options.address.bucket == "bucket"
+        assert str(options.address) == "s3://bucket"
         assert options.settings.paths == tuple(str(places / name) for name in paths or ["one"])
 
 
@@ -157,7 +158,7 @@ def test_with_sse_takes_what_looks_like_a_key(places: Path, key: str) -> None:
     options = parse(["--with-sse", key, "bucket", "one"], {})
 
     assert options.store.encryption == key
-    assert options.address.bucket == "bucket"
+    assert str(options.address) == "s3://bucket"
 
 
 @pytest.mark.parametrize("line", ["--with-sse bucket one", "bucket --with-sse one", "--with-s bucket one"])
@@ -165,7 +166,7 @@ def test_with_sse_does_not_swallow_the_bucket(places: Path, line: str) -> None:
     options = parse(line.split(), {})
 
     assert options.store.encryption == "AES256"
-    assert options.address.bucket == "bucket"
+    assert str(options.address) == "s3://bucket"
 
 
 def test_with_sse_takes_anything_after_an_equals_sign(places: Path) -> None:
@@ -185,6 +186,51 @@ def test_paths_are_absolute_keep_their_links_and_count_once(places: Path) -> Non
     options = parse(["bucket", "one", "./one/", "link", f"/{places}/one"], {})
 
     assert options.settings.paths == (str(places / "one"), str(places / "link"))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0", 0), ("90", 90), ("1.5", 1.5), ("45s", 45), ("30m", 1800), ("12h", 43200), ("1d", 86400), ("2w", 1209600)],
+)
+def test_a_duration_is_seconds_or_says_its_unit(places: Path, text: str, seconds: float) -> None:
+    options = parse(["--base-interval", text, f"--index-interval={text}", "bucket", "one"], {})
+
+    assert (options.settings.base_interval, options.settings.index_interval) == (seconds, seconds)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), ("4096", 4096), ("8k", 8192), ("500M", 500 * MIB), ("1.5G", 1536 * MIB), ("2TiB", 2 << 40)],
+)
+def test_a_size_is_bytes_or_says_its_binary_unit(places: Path, text: str, size: int) -> None:
+    assert parse(["--pin-limit", text, "bucket", "one"], {}).settings.pin_limit == size
+
+
+@pytest.mark.parametrize(
+    ("line", "bucket", "paths", "expected"),
+    [
+        ("--explain bucket one", "s3://bucket", ["one"], []),
+        ("--explain one two", None, ["one", "two"], []),
+        ("--explain one/file", None, ["one/file"], []),
+        ("bucket one/file two --explain", "s3://bucket", ["one/file", "two"], []),
+        ("--explain -r -a -B -e A B bucket one", "s3://bucket", ["one"], ["A", "B"]),
+        ("--explain -r -e A bucket -B one", "s3://bucket", ["one"], ["A"]),
+        ("one --explain -e A B", None, ["one"], ["A", "B"]),
+        ("--explain ./one -e A", None, ["one"], ["A"]),
+        ("--explain s3://one one", "s3://one", ["one"], []),
+    ],
+)
+def test_explain_takes_a_daemons_line_or_paths_alone_which_may_be_files(
+    places: Path, line: str, bucket: str | None, paths: list[str], expected: list[str]
+) -> None:
+    (places / "one" / "file").touch()
+
+    options = parse(line.split(), {})
+
+    assert options.explain
+    assert (str(options.address) if options.address else None) == bucket
+    assert options.settings.paths == tuple(str(places / path) for path in paths)
+    assert patterns(options.settings.selection.exclude) == expected
 
 
 def credentials(options: Options) -> tuple[str | None, str | None, str | None]:
@@ -221,6 +267,11 @@ def test_a_session_token_is_not_taken_for_another_pair_of_keys(places: Path) -> 
         ("-t 0 bucket one", ["-t/--threads", "least is 1"]),
         ("-t many bucket one", ["-t/--threads", "'many'"]),
         ("--retries -1 bucket one", ["--retries", "least is 0"]),
+        ("--base-interval daily bucket one", ["--base-interval", "'daily'", "12h"]),
+        ("--base-interval 1y bucket one", ["--base-interval", "'1y'", "2w"]),
+        ("--index-interval=-1 bucket one", ["--index-interval", "'-1'"]),
+        ("--index-interval nan bucket one", ["--index-interval", "'nan'"]),
+        ("--pin-limit 10% bucket one", ["--pin-limit", "'10%'", "20G"]),
         ("--max-upload-size 0 bucket one", ["--max-upload-size", "least is 1"]),
         ("--multipart-chunk-size 0 bucket one", ["--multipart-chunk-size", "least is 1"]),
         ("--multipart-chunk-size 4 bucket one", ["--multipart-chunk-size", "S3's minimum"]),
@@ -236,6 +287,12 @@ def test_a_session_token_is_not_taken_for_another_pair_of_keys(places: Path) -> 
         ("--endpoint-url host:9000 bucket one", ["--endpoint-url", "http://"]),
         ("--ca-bundle /nowhere.pem bucket one", ["--ca-bundle", "/nowhere.pem"]),
         ("ftp://x one", ["ftp://x"]),
+        ("--json bucket one", ["--json", "--explain", "--log-format json"]),
+        ("--explain --without-index bucket one", ["--explain", "--without-index"]),
+        ("--explain", ["PATH is missing", "--explain my-bucket"]),
+        ("--explain bucket", ["PATH is missing"]),
+        ("--explain bucket ./nowhere", ["'./nowhere' does not exist"]),
+        ("--explain one /nowhere", ["'/nowhere' does not exist"]),
     ],
 )
 def test_a_wrong_line_is_answered_with_which_word_and_what_to_try(places: Path, line: str, said: list[str]) -> None:

@@ -265,3 +265,15 @@ def sstable(directory: Path, generation: int, salt: bytes = b"") -> dict[Path, b
         directory / f"nb-{generation}-big-{kind}": f"{kind} of {directory.name}/{generation} ".encode() + salt
         for kind in (*kinds, "Data.db")
     }
+
+
+def write_sstables(
+    directory: Path, *generations: int, salt: bytes = b"", write: Callable[[Path, bytes], None] = write_by_rename
+) -> dict[str, bytes]:
+    """Write small sstables, and return what each file holds, by its name."""
+    written = {}
+    for generation in generations:
+        for path, body in sstable(directory, generation, salt).items():
+            write(path, body)
+            written[path.name] = body
+    return written

@@ -51,7 +51,7 @@ def test_1x_restores_what_we_wrote_whatever_prefix_and_separator(
 def test_1x_restores_a_rewritten_component_with_its_older_bytes(exact_bucket: Bucket, data: Path, log: Path) -> None:
     files = sstable(data, 1)
     statistics = data / "nb-1-big-Statistics.db"
-    with running(exact_bucket, data, log=log) as daemon:
+    with running(exact_bucket, "--index-interval", "0", data, log=log) as daemon:
         for path, body in files.items():
             write_by_rename(path, body)
         await_restore_by_1x(daemon, exact_bucket, NODE + ":", files)
@@ -69,7 +69,7 @@ def test_1x_is_never_given_other_bytes_under_the_names_of_a_reused_generation(
     first, second = sstable(data, 1), sstable(data, 1, salt=b"after truncate")
     same = data / "nb-1-big-TOC.txt"
     second[same] = first[same]
-    with running(exact_bucket, data, log=log) as daemon:
+    with running(exact_bucket, "--index-interval", "0", data, log=log) as daemon:
         for path, body in first.items():
             write_by_rename(path, body)
         await_restore_by_1x(daemon, exact_bucket, NODE + ":", first)

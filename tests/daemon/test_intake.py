@@ -23,7 +23,8 @@ class Bench:
         self.directory = Directory(path=str(path))
         self.submitted: list[tuple[str, int]] = []
         settings = Settings(paths=(str(path),), node="n", backup=True, events=frozenset(events or {"IN_MOVED_TO"}))
-        self.intake = Intake(settings, Keys("", "n", ":"), self._submit, lambda: self.now)
+        keys = Keys("", "n", ":")
+        self.intake = Intake(settings, keys, self._submit, lambda: self.now, lambda *_: None)  # here is no table
 
     def _submit(self, task: Task, urgency: int) -> None:
         self.submitted.append((task.name, urgency))

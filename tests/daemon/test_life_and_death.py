@@ -62,17 +62,17 @@ def test_killed_at_random_moments_of_a_burst_nothing_is_lost_and_no_index_lies(
 def test_told_to_stop_it_stores_what_is_in_flight_and_records_it(
     moto_endpoint: S3Server, data: Path, log: Path
 ) -> None:
-    name, path = f"stop-{uuid.uuid4().hex[:12]}", data / "nb-1-big-Data.db"
+    name, path = f"stop-{uuid.uuid4().hex[:12]}", data / "file"
     moto_endpoint.make_bucket(name)
     arrived, go_on = Event(), Event()
 
     def hold(asked: Request) -> None:
-        if asked.method == "PUT" and asked.path.endswith("Data.db"):
+        if asked.method == "PUT" and asked.path.endswith("/file"):
             arrived.set()
             go_on.wait()
 
     with proxy(moto_endpoint, hold) as slow, running(Bucket.on(slow, name), data, log=log) as daemon:
-        write_by_rename(path, b"rows")
+        write_by_rename(path, b"content")
         daemon.wait_until(arrived.is_set, "the upload")
         daemon.send(signal.SIGTERM)
         daemon.wait_for_log("stopping")

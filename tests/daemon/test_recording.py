@@ -6,12 +6,11 @@ import pytest
 from tests.stores import Clock
 
 from tablesnap.capture.listing import Listing
-from tablesnap.daemon.directory import Directory, Pending, Stored
+from tablesnap.daemon.directory import QUIET_SECONDS, Directory, Pending, Stored
 from tablesnap.daemon.recording import (
     AGAIN_SECONDS,
     AT_THE_LATEST_SECONDS,
     BACKLOG_SECONDS,
-    QUIET_SECONDS,
     Recorder,
     is_due,
     is_overdue,
@@ -59,6 +58,15 @@ def test_a_changed_directory_is_overdue_in_the_end_whatever_is_on_its_way() -> N
 
     assert is_overdue(one, NOW)
     assert is_due(one, NOW)
+
+
+def test_where_a_listing_is_all_there_is_nothing_is_recorded_while_something_moves() -> None:
+    moving = directory(changed=AT_THE_LATEST_SECONDS, event=0.5)
+    moving.quiet, moving.strict = 1.0, True
+    still = directory(changed=AT_THE_LATEST_SECONDS, event=1.0)
+    still.quiet, still.strict = 1.0, True
+
+    assert [is_due(one, NOW) for one in (moving, still)] == [False, True]
 
 
 def test_a_backlog_of_files_found_at_start_has_more_time() -> None:

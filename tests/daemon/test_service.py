@@ -29,7 +29,8 @@ from tablesnap.rules.retention import GRACE_SECONDS
 from tablesnap.store.memory import MemoryStore
 from tablesnap.store.port import Content, Store
 
-DATA, STATISTICS, TOC = "nb-1-big-Data.db", "nb-1-big-Statistics.db", "nb-1-big-TOC.txt"
+# As 2.2 names them: it keeps no transactions, so the sstables of a directory are listed like any other files.
+DATA, STATISTICS, TOC = "la-1-big-Data.db", "la-1-big-Statistics.db", "la-1-big-TOC.txt"
 
 
 @pytest.fixture

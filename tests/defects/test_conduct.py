@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.daemon.harness import Bucket, clean_environment, running, write_by_rename
+from tests.daemon.harness import Bucket, clean_environment, running, sstable, write_by_rename, write_sstables
 from tests.defects.support import await_restore_point, restored
 from tests.s3_servers import S3Server
 
@@ -56,25 +56,52 @@ def test_o07_a_file_that_cannot_be_read_is_reported_missing_and_not_skipped(
     data: Path, bucket: Bucket, log: Path
 ) -> None:
     """O7 of tablesnap 1.2.1: whatever went wrong with a file, it was logged as removed, and skipped."""
-    unreadable = data.with_name("nb-1-big-Data.db")
-    unreadable.write_bytes(b"rows")
+    unreadable = data.with_name("unreadable")
+    unreadable.write_bytes(b"content")
     with running(bucket, "--retries", "1", data, log=log, under=make_unreadable(unreadable)) as daemon:
         unreadable.rename(data / unreadable.name)
-        write_by_rename(data / "nb-2-big-Data.db", b"more rows")
+        write_by_rename(data / "readable", b"more content")
         daemon.wait_for_log(f"gave up on {data / unreadable.name}")
 
         def recorded() -> bool:
             index = bucket.newest_index(data)
             assert index is not None
             assert index.missing == (unreadable.name,)
-            return restored(bucket, index) == {"nb-2-big-Data.db": b"more rows"}
+            return restored(bucket, index) == {"readable": b"more content"}
 
         daemon.wait_until(recorded, "an index that names the file as missing")
         assert "let the user tablesnap runs as read it" in daemon.log
 
         os.chmod(data / unreadable.name, 0o644)
         daemon.send(signal.SIGHUP)
-        await_restore_point(daemon, bucket, data, {"nb-1-big-Data.db": b"rows", "nb-2-big-Data.db": b"more rows"})
+        await_restore_point(daemon, bucket, data, {"unreadable": b"content", "readable": b"more content"})
+
+
+def test_o07_an_sstable_that_cannot_be_read_is_reported_and_makes_good_once_it_can_be(
+    data: Path, bucket: Bucket, log: Path
+) -> None:
+    """O7 of tablesnap 1.2.1: whatever went wrong with a file, it was logged as removed, and skipped."""
+    files = write_sstables(data, 1)
+    unreadable = data / "nb-2-big-Statistics.db"
+    outside = data.with_name(unreadable.name)
+    outside.write_bytes(b"unreadable")
+    flags = ("--retries", "1", "--index-interval", "0", "-B")
+    with running(bucket, *flags, data, log=log, under=make_unreadable(outside)) as daemon:
+        await_restore_point(daemon, bucket, data, files)
+        second = sstable(data, 2) | {unreadable: b"unreadable"}
+        outside.rename(unreadable)
+        for path in second.keys() - {unreadable}:
+            write_by_rename(path, second[path])
+        daemon.wait_for_log(f"gave up on {unreadable}")
+        daemon.wait_for_log("there is no restore point")
+        assert "let the user tablesnap runs as read it" in daemon.log
+        before = bucket.newest_index(data)
+        assert before is not None
+        assert restored(bucket, before) == files
+
+        os.chmod(unreadable, 0o644)
+        daemon.send(signal.SIGHUP)
+        await_restore_point(daemon, bucket, data, files | {path.name: body for path, body in second.items()})
 
 
 def make_unreadable(path: Path) -> tuple[str, ...]:
@@ -135,8 +162,8 @@ def test_o10_the_secret_on_the_command_line_is_not_in_the_process_list(
     bucket = Bucket.on(moto_endpoint, "o10")
     given = Bucket(bucket.url, ("-k", "AKIAEXAMPLE", "-s", secret, *bucket.arguments))
     with running(given, data, log=log) as daemon:
-        write_by_rename(data / "nb-1-big-Data.db", b"rows")
-        await_restore_point(daemon, bucket, data, {"nb-1-big-Data.db": b"rows"})
+        write_by_rename(data / "file", b"content")
+        await_restore_point(daemon, bucket, data, {"file": b"content"})
         shown = Path(f"/proc/{daemon.process.pid}/cmdline").read_bytes().decode()
 
         assert "AKIAEXAMPLE" in shown

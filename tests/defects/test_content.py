@@ -15,22 +15,22 @@ from tests.defects.support import await_restore_point, key_of, restored
 from tests.s3_servers import S3Server
 
 WHOLE = b"0123456789" * 4 + b"42"
-FIRST = b"the first rows"
-DATA = "nb-1-big-Data.db"
+FIRST = b"what was there first"
+NAME = "file"
 
 
 def test_d05_a_file_announced_at_creation_is_stored_whole(data: Path, bucket: Bucket, log: Path) -> None:
     """D5 of tablesnap 1.2.1: with -a a file was uploaded at its creation, before its writer was done."""
     pause = threading.Event()
     with running(bucket, "-a", "--listen-events", "IN_CREATE", data, log=log) as daemon:
-        with (data / DATA).open("wb", buffering=0) as writer:
+        with (data / NAME).open("wb", buffering=0) as writer:
             for start in range(0, len(WHOLE), 4):
                 writer.write(WHOLE[start : start + 4])
                 pause.wait(0.4)  # the writer is slow: that is what the test is about
 
-        await_restore_point(daemon, bucket, data, {DATA: WHOLE})
+        await_restore_point(daemon, bucket, data, {NAME: WHOLE})
 
-    assert bucket.data() == {key_of(data / DATA): WHOLE}
+    assert bucket.data() == {key_of(data / NAME): WHOLE}
 
 
 def test_d05_a_file_taken_while_its_writer_stalled_is_stored_again_when_it_is_whole(
@@ -38,47 +38,49 @@ def test_d05_a_file_taken_while_its_writer_stalled_is_stored_again_when_it_is_wh
 ) -> None:
     """D5 of tablesnap 1.2.1: the store held 7 of 42 bytes, and the whole file was refused for ever."""
     with running(bucket, "-a", "--listen-events", "IN_CREATE", data, log=log) as daemon:
-        with (data / DATA).open("wb", buffering=0) as writer:
+        with (data / NAME).open("wb", buffering=0) as writer:
             writer.write(WHOLE[:7])
-            daemon.wait_until(lambda: key_of(data / DATA) in bucket.data(), "the first bytes in the store")
+            daemon.wait_until(lambda: key_of(data / NAME) in bucket.data(), "the first bytes in the store")
             writer.write(WHOLE[7:])
 
-        await_restore_point(daemon, bucket, data, {DATA: WHOLE})
+        await_restore_point(daemon, bucket, data, {NAME: WHOLE})
 
 
-@pytest.mark.parametrize("second", [b"the other rows", b"longer than the first rows"], ids=["same size", "other size"])
+@pytest.mark.parametrize(
+    "second", [b"what came after that", b"longer than what was there first"], ids=["same size", "other size"]
+)
 @pytest.mark.parametrize("write", [write_by_rename, write_by_close])
 def test_d06_other_content_under_a_used_name_is_stored_beside_the_first(
     write: Callable[[Path, bytes], None], second: bytes, data: Path, bucket: Bucket, log: Path
 ) -> None:
     """D6 of tablesnap 1.2.1: a name used again was refused, or silently taken as stored already."""
     with running(bucket, data, log=log) as daemon:
-        write_by_rename(data / DATA, FIRST)
-        before = await_restore_point(daemon, bucket, data, {DATA: FIRST})
-        write(data / DATA, second)
-        after = await_restore_point(daemon, bucket, data, {DATA: second})
+        write_by_rename(data / NAME, FIRST)
+        before = await_restore_point(daemon, bucket, data, {NAME: FIRST})
+        write(data / NAME, second)
+        after = await_restore_point(daemon, bucket, data, {NAME: second})
 
-    assert restored(bucket, before) == {DATA: FIRST}
-    assert before.files[DATA].key == key_of(data / DATA)
+    assert restored(bucket, before) == {NAME: FIRST}
+    assert before.files[NAME].key == key_of(data / NAME)
     assert sorted(bucket.data().values()) == sorted([FIRST, second])
     # Never other bytes under a plain name, also for whoever restores by names alone.
-    assert after.names == (after.files[DATA].key.rpartition("/")[2],)
+    assert after.names == (after.files[NAME].key.rpartition("/")[2],)
 
 
 def test_d06_content_of_the_same_size_and_time_is_told_apart(data: Path, bucket: Bucket, log: Path) -> None:
     """D6 of tablesnap 1.2.1: the same size was taken for the same file."""
     other = data.with_name("other")
     with running(bucket, data, log=log) as daemon:
-        write_by_rename(data / DATA, FIRST)
-        await_restore_point(daemon, bucket, data, {DATA: FIRST})
-        status = (data / DATA).stat()
+        write_by_rename(data / NAME, FIRST)
+        await_restore_point(daemon, bucket, data, {NAME: FIRST})
+        status = (data / NAME).stat()
         other.write_bytes(FIRST.upper())
         os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
-        other.rename(data / DATA)
+        other.rename(data / NAME)
 
-        await_restore_point(daemon, bucket, data, {DATA: FIRST.upper()})
+        await_restore_point(daemon, bucket, data, {NAME: FIRST.upper()})
 
-    assert bucket.data()[key_of(data / DATA)] == FIRST
+    assert bucket.data()[key_of(data / NAME)] == FIRST
 
 
 def test_d06_a_rewritten_component_is_stored_and_both_restore_points_restore(
@@ -127,24 +129,24 @@ def test_d14_an_index_that_is_due_while_a_file_is_on_its_way_names_it_as_missing
     arrived = threading.Event()
 
     def hold_one(request: Request) -> None:
-        if request.method == "PUT" and request.path.endswith("/nb-1-big-Data.db"):
+        if request.method == "PUT" and request.path.endswith("/file-1"):
             arrived.wait(60)
 
     with proxied(moto_endpoint) as proxy, running(Bucket.on(proxy.server, "d14-slow"), data, log=log) as daemon:
-        write_by_rename(data / "nb-0-big-Data.db", b"zero")
-        await_restore_point(daemon, bucket, data, {"nb-0-big-Data.db": b"zero"})
+        write_by_rename(data / "file-0", b"zero")
+        await_restore_point(daemon, bucket, data, {"file-0": b"zero"})
         proxy.interfere = hold_one
-        write_by_rename(data / "nb-1-big-Data.db", b"one")
-        write_by_rename(data / "nb-2-big-Data.db", b"two")
+        write_by_rename(data / "file-1", b"one")
+        write_by_rename(data / "file-2", b"two")
 
         def told() -> bool:
             index = bucket.newest_index(data)
-            return index is not None and index.missing == ("nb-1-big-Data.db",)
+            return index is not None and index.missing == ("file-1",)
 
         daemon.wait_until(told, "an index that names one as missing")
         assert unrestorable(bucket) == []
         arrived.set()
-        files = {"nb-0-big-Data.db": b"zero", "nb-1-big-Data.db": b"one", "nb-2-big-Data.db": b"two"}
+        files = {"file-0": b"zero", "file-1": b"one", "file-2": b"two"}
         await_restore_point(daemon, bucket, data, files)
 
 
@@ -155,7 +157,7 @@ def test_d14_killed_at_any_request_it_leaves_no_index_that_names_what_is_not_sto
     """D14 of tablesnap 1.2.1: a crash left listings of what never existed, and nobody made that good."""
     bucket = Bucket.on(moto_endpoint, f"d14-{fatal}")
     moto_endpoint.make_bucket(bucket.url.removeprefix("s3://"))
-    files = {"nb-1-big-Data.db": b"one", "nb-2-big-Data.db": b"two", "nb-3-big-Data.db": b"three"}
+    files = {"file-1": b"one", "file-2": b"two", "file-3": b"three"}
     with proxied(moto_endpoint) as proxy:
         through = Bucket.on(proxy.server, bucket.url.removeprefix("s3://"))
         with running(through, "-r", data, log=log) as daemon:
@@ -196,14 +198,14 @@ def test_d23_content_that_differs_at_start_is_stored_beside_the_good_copy(
 ) -> None:
     """D23 of tablesnap 1.2.1: --md5-on-start said that it skipped a file that differs, and overwrote the good copy."""
     with running(bucket, data, log=log) as daemon:
-        write_by_rename(data / DATA, FIRST)
-        before = await_restore_point(daemon, bucket, data, {DATA: FIRST})
-    rot(data / DATA)
+        write_by_rename(data / NAME, FIRST)
+        before = await_restore_point(daemon, bucket, data, {NAME: FIRST})
+    rot(data / NAME)
     with running(bucket, "--md5-on-start", *flags, data, log=log) as daemon:
-        await_restore_point(daemon, bucket, data, {DATA: FIRST.upper()})
+        await_restore_point(daemon, bucket, data, {NAME: FIRST.upper()})
 
-    assert bucket.data()[key_of(data / DATA)] == FIRST
-    assert restored(bucket, before) == {DATA: FIRST}
+    assert bucket.data()[key_of(data / NAME)] == FIRST
+    assert restored(bucket, before) == {NAME: FIRST}
 
 
 def test_d23_an_object_of_1x_that_differs_is_not_overwritten(data: Path, log: Path, moto_endpoint: S3Server) -> None:
@@ -211,12 +213,12 @@ def test_d23_an_object_of_1x_that_differs_is_not_overwritten(data: Path, log: Pa
     bucket = Bucket.on(moto_endpoint, "d23")
     moto_endpoint.make_bucket("d23")
     md5 = hashlib.md5(FIRST, usedforsecurity=False).hexdigest()
-    moto_endpoint.client().put_object(Bucket="d23", Key=key_of(data / DATA), Body=FIRST, Metadata={"md5sum": md5})
-    (data / DATA).write_bytes(FIRST.upper())
+    moto_endpoint.client().put_object(Bucket="d23", Key=key_of(data / NAME), Body=FIRST, Metadata={"md5sum": md5})
+    (data / NAME).write_bytes(FIRST.upper())
     with running(bucket, "-B", "--md5-on-start", data, log=log) as daemon:
-        await_restore_point(daemon, bucket, data, {DATA: FIRST.upper()})
+        await_restore_point(daemon, bucket, data, {NAME: FIRST.upper()})
 
-    assert bucket.data()[key_of(data / DATA)] == FIRST
+    assert bucket.data()[key_of(data / NAME)] == FIRST
 
 
 def rot(path: Path) -> None:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.daemon.harness import Bucket, Daemon, running, write_by_rename
+from tests.daemon.harness import Bucket, Daemon, running, write_by_close, write_by_rename, write_sstables
 from tests.defects.proxy import proxied
 from tests.defects.support import await_restore_point, key_of
 from tests.s3_servers import S3Server
@@ -17,7 +17,7 @@ LARGE_PARTS = ("--max-upload-size", "6", "--multipart-chunk-size", "100")
 IN_ONE_REQUEST: tuple[str, ...] = ()
 
 
-@pytest.mark.parametrize("name", ["nb-1-big-Data.db", "CommitLog-7-1.log"], ids=["mapped", "read"])
+@pytest.mark.parametrize("name", ["la-1-big-Data.db", "CommitLog-7-1.log"], ids=["mapped", "read"])
 @pytest.mark.parametrize(
     ("flags", "parts"),
     [(SMALL_PARTS, 32), (LARGE_PARTS, 2), (IN_ONE_REQUEST, 0)],
@@ -66,21 +66,19 @@ def test_o06_a_restart_asks_nothing_about_files_that_the_newest_index_names(
     """O6 of tablesnap 1.2.1: with -B each restart sent a HEAD for every file there is."""
     moto_endpoint.make_bucket("o06-restart")
     bucket = Bucket.on(moto_endpoint, "o06-restart")
-    files = {f"nb-{generation}-big-Data.db": f"rows {generation}".encode() for generation in range(1, 61)}
-    for name, body in files.items():
-        (data / name).write_bytes(body)
+    files = write_sstables(data, *range(1, 9), write=write_by_close)
     with running(bucket, "-B", data, log=log) as daemon:
         await_restore_point(daemon, bucket, data, files)
     with (
         proxied(moto_endpoint) as proxy,
-        running(Bucket.on(proxy.server, "o06-restart"), "-B", data, log=log) as daemon,
+        running(Bucket.on(proxy.server, "o06-restart"), "-B", "--index-interval", "0", data, log=log) as daemon,
     ):
-        daemon.wait_for_log("stored already: 60")
-        write_by_rename(data / "nb-61-big-Data.db", b"a new one")
-        await_restore_point(daemon, bucket, data, files | {"nb-61-big-Data.db": b"a new one"})
+        daemon.wait_for_log(f"stored already: {len(files)}")
+        new = write_sstables(data, 9)
+        await_restore_point(daemon, bucket, data, files | new)
 
         asked_about = {one.path.rpartition("/")[2] for one in proxy.requests if one.is_data and not one.query}
-    assert asked_about == {"nb-61-big-Data.db"}
+    assert asked_about == new.keys()
 
 
 def test_o06_two_events_of_one_file_upload_it_once_and_ask_nothing(
@@ -90,7 +88,7 @@ def test_o06_two_events_of_one_file_upload_it_once_and_ask_nothing(
     moto_endpoint.make_bucket("o06-events")
     bucket = Bucket.on(moto_endpoint, "o06-events")
     both = ("--listen-events", "IN_MOVED_TO", "--listen-events", "IN_CLOSE_WRITE")
-    files = {f"nb-{generation}-big-Data.db": f"rows {generation}".encode() for generation in range(1, 21)}
+    files = {f"file-{number}": f"content {number}".encode() for number in range(1, 21)}
     with (
         proxied(moto_endpoint) as proxy,
         running(Bucket.on(proxy.server, "o06-events"), *both, data, log=log) as daemon,

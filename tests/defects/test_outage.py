@@ -8,8 +8,8 @@ from tests.defects.proxy import Answer, Request, proxied
 from tests.defects.support import await_restore_point, key_of, restored
 from tests.s3_servers import S3Server
 
-FIRST = {"nb-0-big-Data.db": b"before"}
-FILES = {f"nb-{generation}-big-Data.db": f"rows {generation}".encode() for generation in range(1, 11)}
+FIRST = {"file-0": b"before"}
+FILES = {f"file-{number}": f"content {number}".encode() for number in range(1, 11)}
 CUT = 0
 
 
@@ -72,7 +72,7 @@ def test_d09_with_retries_a_file_that_fails_is_reported_missing_and_the_others_a
     """D9 of tablesnap 1.2.1: after its --retries the daemon killed itself, and with it went the other files."""
     moto_endpoint.make_bucket("d09-retries")
     bucket = Bucket.on(moto_endpoint, "d09-retries")
-    unlucky = data / "nb-1-big-Data.db"
+    unlucky = data / "file-1"
 
     def refuse_one(request: Request) -> Answer | None:
         return Answer(403) if request.method == "PUT" and request.path.endswith(key_of(unlucky)) else None

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.daemon.harness import Bucket, running, write_by_rename
+from tests.daemon.harness import Bucket, running, write_by_rename, write_sstables
 from tests.defects.support import await_restore_point, newest_restored
 
 EVENTS_THE_KERNEL_KEEPS = Path("/proc/sys/fs/inotify/max_queued_events")
@@ -14,7 +14,7 @@ EVENTS_THE_KERNEL_KEEPS = Path("/proc/sys/fs/inotify/max_queued_events")
 
 def test_d10_an_overflow_of_the_kernels_queue_loses_no_file(data: Path, bucket: Bucket, log: Path) -> None:
     """D10 of tablesnap 1.2.1: 50 of 50 files after an overflow were never uploaded, and the daemon looked healthy."""
-    files = {f"nb-{generation}-big-Data.db": f"rows {generation}".encode() for generation in range(1, 51)}
+    files = {f"file-{number}": f"content {number}".encode() for number in range(1, 51)}
     with running(bucket, data, log=log) as daemon:
         daemon.send(signal.SIGSTOP)
         for _ in range(int(EVENTS_THE_KERNEL_KEEPS.read_text()) // 2 + 1):  # each makes two events at least
@@ -22,6 +22,7 @@ def test_d10_an_overflow_of_the_kernels_queue_loses_no_file(data: Path, bucket: 
             (data / "x-tmp").unlink()
         for name, body in files.items():
             write_by_rename(data / name, body)
+        files |= write_sstables(data, *range(1, 6))
         daemon.send(signal.SIGCONT)
 
         await_restore_point(daemon, bucket, data, files)
@@ -35,13 +36,12 @@ def test_d11_the_first_file_of_each_new_directory_is_stored(
     """D11 of tablesnap: 59 of 60 new tables lost their first sstable, which was there before the watch."""
     data = tmp_path / "data"
     data.mkdir()
-    tables = [data / "ks" / f"table{number}-1b255f4def2540a6" for number in range(60)]
+    tables = [data / "ks" / f"table{number}-1b255f4def2540a60000000000000001" for number in range(60)]
+    expected: dict[Path, dict[str, bytes]] = {}
     with running(bucket, *flags, data, log=log) as daemon:
         for table in tables:
             table.mkdir(parents=True)
-            write_by_rename(table / "nb-1-big-Data.db", table.name.encode())
-
-        expected = {table: {"nb-1-big-Data.db": table.name.encode()} for table in tables}
+            expected[table] = write_sstables(table, 1)
 
         def arrived() -> bool:
             objects = bucket.keys()
@@ -58,10 +58,10 @@ def test_d12_a_path_that_is_a_symbolic_link_is_followed(tmp_path: Path, bucket: 
     link = tmp_path / "data"
     link.symlink_to(tmp_path / "disk")
     with running(bucket, "-r", link, log=log) as daemon:
-        write_by_rename(table / "nb-1-big-Data.db", b"rows")
+        files = write_sstables(table, 1)
 
         # The keys carry the name that the operator gave: the restore will, too.
-        await_restore_point(daemon, bucket, link / "ks" / "t", {"nb-1-big-Data.db": b"rows"})
+        await_restore_point(daemon, bucket, link / "ks" / "t", files)
 
 
 def test_d12_a_symbolic_link_below_a_path_is_said_in_the_log(tmp_path: Path, bucket: Bucket, log: Path) -> None:
@@ -99,13 +99,13 @@ def test_d24_without_enough_watches_it_names_the_sysctl_and_stores_every_file(
     tables = [tmp_path / "data" / f"table{number}" for number in range(4)]
     for table in tables:
         table.mkdir(parents=True)
-    with running(bucket, "-r", tmp_path / "data", log=log, under=(*limited, script, "sh")) as daemon:
+    flags = ("-r", "--index-interval", "0")
+    with running(bucket, *flags, tmp_path / "data", log=log, under=(*limited, script, "sh")) as daemon:
         daemon.wait_for_log("raise sysctl fs.inotify.max_user_watches")
-        files: dict[str, bytes] = {}
-        for name in ("nb-1-big-Data.db", "nb-2-big-Data.db"):
-            files |= {name: b"rows of " + name.encode()}
+        files: dict[Path, dict[str, bytes]] = {}
+        for generation in (1, 2):
             for table in tables:
-                write_by_rename(table / name, files[name])
+                files[table] = files.get(table, {}) | write_sstables(table, generation)
 
             for table in tables:
-                await_restore_point(daemon, bucket, table, files)
+                await_restore_point(daemon, bucket, table, files[table])

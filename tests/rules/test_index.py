@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.rules.test_keys import names
+from tests.rules.test_keys import names, paths
 
 from tablesnap.errors import UnreadableIndex
 from tablesnap.rules.index import Index, Owner, StoredFile, decode, encode, names_for_1x, newest_file
@@ -42,10 +42,10 @@ moments = st.datetimes(min_value=datetime(1970, 1, 1)).map(lambda one: one.repla
 
 
 @st.composite
-def indexes(draw: st.DrawFn) -> Index:
-    files = {
+def stored_files(draw: st.DrawFn, below: str) -> dict[str, StoredFile]:
+    return {
         name: StoredFile(
-            key=draw(st.just(BELOW + name) | texts),
+            key=draw(st.just(below + name) | texts),
             size=draw(st.integers(0, 2**63)),
             checksum=draw(st.integers(0, 2**64 - 1)),
             mtime_ns=draw(st.integers(-(2**63), 2**63)),
@@ -54,16 +54,30 @@ def indexes(draw: st.DrawFn) -> Index:
         )
         for name in draw(st.lists(names, max_size=5, unique=True))
     }
+
+
+@st.composite
+def indexes(draw: st.DrawFn) -> Index:
+    directory = "/" + draw(names)
+    whole = draw(st.just("") | texts)  # such an index has no files of its own
+    elsewhere = draw(st.lists(paths.filter(lambda path: path != directory), max_size=0 if whole else 2, unique=True))
     return Index(
-        directory="/" + draw(names),
+        directory=directory,
         names=tuple(draw(st.lists(names, max_size=5))),
-        files=files,
-        missing=tuple(draw(st.lists(names, max_size=3))),
+        files={} if whole else draw(stored_files(BELOW)),
+        missing=tuple(draw(st.lists(names | paths, max_size=3))),
+        pending=tuple(draw(st.lists(names | paths, max_size=3))),
         node=draw(texts),
         taken_at=draw(moments),
         seen_at=draw(moments),
         next=tuple(draw(st.lists(texts, max_size=3))),
         live=draw(texts),
+        others={
+            other: draw(stored_files("n:" + other.encode("ascii", "replace").decode() + "/")) for other in elsewhere
+        },
+        whole=whole,
+        covers=tuple(draw(st.lists(paths, max_size=2))),
+        unexplained=tuple(draw(st.lists(names, max_size=2))),
     )
 
 
@@ -97,6 +111,31 @@ def test_the_names_for_1x_are_no_keys_of_an_index_of_ours() -> None:
     index = replace(index_of({"a": stored(BELOW + "a~01")}), names=("a",), next=("n:/d/b",))
 
     assert index.keys(BELOW) == {BELOW + "a~01", "n:/d/b"}
+
+
+def test_an_index_names_what_its_other_directories_hold_and_the_index_that_holds_its_files() -> None:
+    table = replace(index_of(plain("a")), others={"/e": {"b": stored("n:/e/b~01")}, "/e/.idx": {}}, next=("n:/e/c",))
+
+    assert table.keys(BELOW) == {BELOW + "a", "n:/e/b~01", "n:/e/c"}
+    assert replace(index_of({}), whole="n:/e/a-listdir.json").keys(BELOW) == {"n:/e/a-listdir.json"}
+
+
+def test_another_directory_s_entry_has_a_key_only_where_it_is_not_the_plain_one() -> None:
+    others = {"/e": {"a": stored("n:/e/a"), "b": stored("n:/e/b~01")}, "/e/.idx": {}}
+
+    spelt = json.loads(encode(replace(index_of(plain("a")), others=others, seen_at=MOMENT), BELOW))["tablesnap"]
+
+    entry = [3, "0000000000000007", 5, 0o100644, 0]
+    assert spelt["others"] == {
+        "/e": {"key": "n:/e/", "files": {"a": entry, "b": [*entry, "n:/e/b~01"]}},
+        "/e/.idx": {"key": "", "files": {}},
+    }
+
+
+def test_what_an_index_of_one_directory_has_no_use_for_is_not_in_it() -> None:
+    spelt = json.loads(encode(replace(index_of(plain("a")), seen_at=MOMENT), BELOW))["tablesnap"]
+
+    assert not {"others", "whole", "covers", "unexplained"} & spelt.keys()
 
 
 def whole() -> dict[str, Any]:
@@ -174,6 +213,23 @@ def ours(**changes: object) -> bytes:
         ours(files={"a": [3, "0000000000000007", 5, 0o644, 0, ["key"]]}),
         ours(files={"a": [3, "0000000000000007", 5, 0o644, 0, "key", "more"]}),
         ours(files={"a": [True, "0000000000000007", 5, 0o644, 0]}),
+        ours(others=None),
+        ours(others=["/e"]),
+        ours(others={"/e": None}),
+        ours(others={"/e": []}),
+        ours(others={"/e": {"files": {}}}),
+        ours(others={"/e": {"key": "n:/e/"}}),
+        ours(others={"/e": {"key": None, "files": {}}}),
+        ours(others={"/e": {"key": "n:/e/", "files": []}}),
+        ours(others={"/e": {"key": "n:/e/", "files": {"a": [3, "07", 5, 0o644, 0]}}}),
+        ours(others={"/d": {"key": "n:/d/", "files": {}}}),
+        ours(whole=None),
+        ours(whole="n:/e/a-listdir.json"),  # and files of its own
+        ours(whole="n:/e/a-listdir.json", files={}, others={"/e": {"key": "", "files": {}}}),
+        ours(covers="/d"),
+        ours(covers=[None]),
+        ours(unexplained={"nb-1-big-": 1}),
+        ours(unexplained=[1]),
     ],
     ids=lambda body: ascii(body[-60:]),
 )
@@ -204,7 +260,7 @@ json_values = st.recursive(
 )
 
 
-@given(st.sampled_from([*whole()["tablesnap"]]), json_values)
+@given(st.sampled_from([*whole()["tablesnap"], "others", "whole", "covers", "unexplained"]), json_values)
 def test_a_field_of_any_other_kind_is_read_or_unreadable(field: str, value: object) -> None:
     try:
         index = decode(ours(**{field: value}), BELOW)

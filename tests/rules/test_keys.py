@@ -94,6 +94,14 @@ def test_an_index_has_the_key_of_what_it_is_named_after() -> None:
     assert index_key("n:/x/nb-1-big-Data.db", MOMENT) == ("n:/x/nb-1-big-Data.db~20261122T202517123456Z-listdir.json")
 
 
+def test_an_index_of_a_directory_that_holds_nothing_is_named_after_its_moment_alone() -> None:
+    key = index_key(Keys("", "n", ":").below("/x"), MOMENT)
+
+    assert key == "n:/x/~20261122T202517123456Z-listdir.json"
+    assert is_index(key)
+    assert directory_of(key) == "n:/x/"
+
+
 @pytest.mark.parametrize(
     ("key", "verdict"),
     [

@@ -242,6 +242,147 @@ def test_what_was_never_stored_is_not_there(store: Store) -> None:
     assert (of_head.value.key, of_read.value.key) == (DATA_KEY, DATA_KEY)
 
 
+WHOLE = bytes(range(256)) * 8
+
+
+@pytest.mark.parametrize(
+    ("offset", "length"),
+    [
+        (0, 2048), (0, None), (0, 1), (0, 0), (5, 10), (5, 0), (5, None), (2040, 100), (2047, 1), (2047, None),
+        (2048, None), (2048, 1), (2048, 0), (5000, 10), (5000, None),
+    ],
+)  # fmt: skip
+def test_a_range_is_what_there_is_of_it_and_nothing_beyond_the_end(
+    store: Store, offset: int, length: int | None
+) -> None:
+    store.create(DATA_KEY, Content.of(WHOLE))
+
+    data = b"".join(store.read(DATA_KEY, offset=offset, length=length))
+
+    assert data == WHOLE[offset:][:length]
+
+
+@pytest.mark.parametrize(("offset", "length"), [(0, 10), (0, 0), (5, None), (0, None)])
+def test_of_an_empty_object_every_range_is_empty(store: Store, offset: int, length: int | None) -> None:
+    store.create(DATA_KEY, Content.of(b""))
+
+    assert b"".join(store.read(DATA_KEY, offset=offset, length=length)) == b""
+
+
+@pytest.mark.parametrize(("offset", "length"), [(0, 10), (0, 0), (5, None)])
+def test_of_what_was_never_stored_there_is_no_range(store: Store, offset: int, length: int | None) -> None:
+    with pytest.raises(NoSuchObject) as raised:
+        list(store.read(DATA_KEY, offset=offset, length=length))
+
+    assert raised.value.key == DATA_KEY
+
+
+def test_of_a_key_that_only_some_can_name_ranges_are_read_as_well(place: Place) -> None:
+    try:
+        place.store.create("a//b", Content.of(WHOLE))
+    except KeyRefused:
+        assert not place.names_odd_keys
+        return
+
+    assert b"".join(place.store.read("a//b", offset=5, length=10)) == WHOLE[5:15]
+    assert b"".join(place.store.read("a//b", offset=2048, length=10)) == b""
+
+
+def test_ranges_of_a_large_object_put_together_are_the_object(store: Store) -> None:
+    store.create(DATA_KEY, Content.of(LARGE))
+    step = 5 * (1 << 20) + 7
+
+    pieces = [b"".join(store.read(DATA_KEY, offset=at, length=step)) for at in range(0, len(LARGE), step)]
+
+    assert b"".join(pieces) == LARGE
+
+
+def test_a_range_is_read_in_pieces_of_which_none_is_large(store: Store) -> None:
+    store.create(DATA_KEY, Content.of(LARGE))
+
+    sizes = [len(piece) for piece in store.read(DATA_KEY, offset=1, length=8 << 20)]
+
+    assert (sum(sizes), max(sizes) <= 4 << 20) == (8 << 20, True)
+
+
+def level(store: Store, prefix: str) -> list[str]:
+    """What is on a level, folders by their names and objects with their sizes."""
+    return sorted(one if isinstance(one, str) else f"{one.key}={one.size}" for one in store.level(prefix))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "expected"),
+    [
+        ("", ["m:/", "n:/", "top=2", "tops/"]),
+        ("n", ["n:/"]),
+        ("n:/", ["n:/a/", "n:/ab/", "n:/ab=2"]),
+        ("n:/a", ["n:/a/", "n:/ab/", "n:/ab=2"]),
+        ("n:/ab", ["n:/ab/", "n:/ab=2"]),
+        ("n:/ab/", ["n:/ab/x=2"]),
+        ("n:/a/", ["n:/a/1=2", "n:/a/2=2", "n:/a/deep/"]),
+        ("n:/a/1", ["n:/a/1=2"]),
+        ("n:/a/1/", []),
+        ("n:/a/deep/", ["n:/a/deep/er/"]),
+        ("to", ["top=2", "tops/"]),
+        ("/", []),
+        ("nowhere/x/", []),
+    ],
+)
+def test_a_level_has_each_folder_once_and_the_objects_beside_them(
+    place: Place, prefix: str, expected: list[str]
+) -> None:
+    names = ["n:/a/1", "n:/a/2", "n:/a/deep/er/1", "n:/a/deep/er/2", "n:/ab/x", "m:/a/1", "top", "tops/1"]
+    for key in names:
+        place.store.create(key, Content.of(b"22"))
+    try:
+        place.store.create("n:/ab", Content.of(b"22"))  # a name that a folder has, too
+    except KeyRefused:
+        assert not place.names_odd_keys
+        expected = [one for one in expected if one != "n:/ab=2"]
+
+    assert level(place.store, prefix) == expected
+
+
+def test_a_level_does_not_end_with_its_first_page(store: Store) -> None:
+    expected = sorted(
+        [f"n:/{number:04}/" for number in range(525)] + [f"n:/{number:04}=0" for number in range(525, 1050)]
+    )
+    with ThreadPoolExecutor(4) as pool:
+        list(
+            pool.map(
+                lambda one: store.create(one + "1" if one.endswith("/") else one.removesuffix("=0"), Content.of(b"")),
+                expected,
+            )
+        )
+
+    assert level(store, "n:/") == expected
+
+
+def test_a_folder_without_an_object_is_on_no_level(store: Store) -> None:
+    store.create("n:/a/b/1", Content.of(b""))
+    store.create("n:/c", Content.of(b""))
+    store.delete(["n:/a/b/1"])
+
+    assert level(store, "n:/") == ["n:/c=0"]
+
+
+def test_other_peoples_objects_are_on_their_level_as_they_are(place: Place) -> None:
+    place.store.create("n:/ours", Content.of(b"ours"))
+    for key in place.foreign:
+        place.put_by_hand(key, b"foreign" if not key.endswith("/") else b"")
+
+    found = []
+    folders = [""]
+    while folders:
+        for one in place.store.level(folders.pop()):
+            if isinstance(one, str):
+                folders.append(one)
+            else:
+                found.append(one.key)
+
+    assert sorted(found) == sorted([*place.foreign, "n:/ours"])
+
+
 def test_a_listing_has_every_key_with_its_size_and_none_besides(store: Store) -> None:
     stored = {"n:/a/1": b"1", "n:/a/2": b"22", "n:/ab": b"333", "n:/b": b"", "m:/a/1": b"5"}
     for key, data in stored.items():
@@ -338,7 +479,9 @@ def asks(store: Store) -> Iterator[object]:
     yield lambda: store.create(DATA_KEY, Content.of(LARGE))
     yield lambda: store.head(DATA_KEY)
     yield lambda: body(store, DATA_KEY)
+    yield lambda: list(store.read(DATA_KEY, offset=1, length=2))
     yield lambda: keys(store)
+    yield lambda: level(store, "")
     yield lambda: store.delete([DATA_KEY])
 
 

@@ -9,7 +9,8 @@ import pytest
 from tests.waiting import wait_until
 
 from tablesnap.errors import FileVanished, StoreRefused, StoreUnavailable, TablesnapError
-from tablesnap.upload.pool import Pool
+from tablesnap.upload.pool import Cancelled, Pool
+from tablesnap.upload.turns import Turns
 
 
 class Worker:
@@ -32,6 +33,9 @@ class Worker:
     def report(self, item: str, result: str | TablesnapError) -> None:
         self.reports.append((item, result))
 
+    def await_reports(self, count: int) -> None:
+        wait_until(lambda: len(self.reports) >= count)
+
     @property
     def reported(self) -> dict[str, str | TablesnapError]:
         assert len(self.reports) == len(dict(self.reports)), "an item was reported twice"
@@ -43,10 +47,28 @@ def pool_of(
     worker: Worker, *, threads: int = 1, retries: int | None = None, final: tuple[type[TablesnapError], ...] = ()
 ) -> Iterator[Pool[str, str]]:
     pool = Pool(worker.work, worker.report, threads=threads, retries=retries, final=final)
-    try:
+    with stopped(pool):
         yield pool
+
+
+@contextmanager
+def stopped(pool: Pool[str, str]) -> Iterator[None]:
+    try:
+        yield
     finally:
         pool.stop()
+
+
+def held_up(*names: str) -> tuple[threading.Event, Callable[[str, int], str]]:
+    """Return a script in which the items of these names, or all, wait for an event."""
+    let_go = threading.Event()
+
+    def script(item: str, attempt: int) -> str:
+        if item in names or not names:
+            assert let_go.wait(60)
+        return item
+
+    return let_go, script
 
 
 def test_every_item_is_worked_on_once_and_its_result_reported() -> None:
@@ -73,6 +95,139 @@ def test_the_most_urgent_goes_first_and_of_equals_the_one_that_came_first() -> N
         wait_until(lambda: len(worker.reports) == 5)
 
     assert worker.order == ["new 1", "new 2", "found 1", "found 2", "found 3"]
+
+
+def test_urgency_may_have_several_parts() -> None:
+    worker = Worker()
+
+    with pool_of(worker) as pool:
+        for item, urgency in [("base 2", (1, 0, 2)), ("found", (2,)), ("new 2", (0, 2)), ("base 1", (1,))]:
+            pool.add(item, urgency=urgency)
+        pool.add("new", urgency=0)
+        pool.start()
+        wait_until(lambda: len(worker.reports) == 5)
+
+    assert worker.order == ["new", "new 2", "base 1", "base 2", "found"]
+
+
+def test_an_addition_does_not_wait_behind_large_bases() -> None:
+    let_go, script = held_up("base 1", "base 2", "base 3")
+    worker = Worker(script)
+    pool = Pool(
+        worker.work, worker.report, threads=2, reserved=1, retries=None, is_urgent=lambda urgency: urgency < (1,)
+    )
+
+    with stopped(pool):
+        pool.start()
+        for item in ("base 1", "base 2", "base 3"):
+            pool.add(item, urgency=1)
+        wait_until(lambda: len(worker.order) == 2)
+        for count, item in enumerate(("addition 1", "addition 2"), start=1):
+            pool.add(item, urgency=0)
+            worker.await_reports(count)
+        begun = set(worker.order)
+        let_go.set()
+        wait_until(lambda: len(worker.reports) == 5)
+
+    assert begun == {"base 1", "base 2", "addition 1", "addition 2"}
+    assert worker.reported.keys() == {"base 1", "base 2", "base 3", "addition 1", "addition 2"}
+
+
+def test_a_reserved_thread_tries_an_addition_again_while_others_are_held_up() -> None:
+    let_go, _ = held_up()
+
+    def script(item: str, attempt: int) -> str:
+        if item == "base":
+            assert let_go.wait(60)
+        elif attempt == 1:
+            raise StoreRefused("not now")
+        return item
+
+    worker = Worker(script)
+    pool = Pool(
+        worker.work, worker.report, threads=1, reserved=1, retries=None, is_urgent=lambda urgency: urgency < (1,)
+    )
+    with stopped(pool):
+        pool.start()
+        pool.add("base", urgency=1)
+        wait_until(lambda: worker.order)
+        pool.add("addition", urgency=0)
+        wait_until(lambda: worker.reports)
+        let_go.set()
+
+    assert worker.reports[0] == ("addition", "addition")
+
+
+def test_what_nobody_wants_when_its_turn_comes_is_dropped_without_work() -> None:
+    let_go, script = held_up("first")
+    worker = Worker(script)
+    unwanted: set[str] = set()
+    pool = Pool(worker.work, worker.report, threads=1, retries=None, is_wanted=lambda item: item not in unwanted)
+
+    with stopped(pool):
+        pool.start()
+        for item in ("first", "second", "third"):
+            pool.add(item, urgency=0)
+        wait_until(lambda: worker.order)
+        unwanted.update({"first", "second"})
+        let_go.set()
+        wait_until(lambda: len(worker.reports) == 3)
+
+    assert worker.reported["first"] == "first"
+    assert isinstance(worker.reported["second"], Cancelled)
+    assert worker.reported["third"] == "third"
+    assert worker.order == ["first", "third"]
+
+
+def test_what_is_tried_again_is_asked_for_again() -> None:
+    unwanted: set[str] = set()
+
+    def script(item: str, attempt: int) -> str:
+        unwanted.add(item)
+        raise StoreRefused("not now")
+
+    worker = Worker(script)
+    pool = Pool(worker.work, worker.report, threads=1, retries=None, is_wanted=lambda item: item not in unwanted)
+    with stopped(pool):
+        pool.start()
+        pool.add("a", urgency=0)
+        wait_until(lambda: worker.reports)
+
+    assert isinstance(worker.reported["a"], Cancelled)
+    assert worker.attempts == {"a": 1}
+
+
+def test_what_is_dropped_does_not_say_that_the_store_is_back() -> None:
+    def script(item: str, attempt: int) -> str:
+        raise StoreUnavailable("away")
+
+    worker = Worker(script)
+    pool = Pool(worker.work, worker.report, threads=1, retries=None, is_wanted=lambda item: item != "unwanted")
+    with stopped(pool):
+        pool.start()
+        pool.add("wanted", urgency=1)
+        wait_until(lambda: pool.outage is not None)
+        pool.add("unwanted", urgency=0)
+        wait_until(lambda: worker.reports)
+
+        assert pool.outage is not None
+
+
+def test_tables_take_turns_and_each_keeps_its_order() -> None:
+    turns = Turns()
+    given: dict[str, int] = {}
+    worker = Worker()
+    pool = Pool(worker.work, worker.report, threads=1, retries=None, began=lambda item: turns.began(given[item]))
+
+    with stopped(pool):
+        for item in ("a1", "a2", "a3", "a4", "b1", "b2"):
+            given[item] = turns.next(item[0])
+            pool.add(item, urgency=(0, given[item]))
+        pool.start()
+        wait_until(lambda: len(worker.reports) == 6)
+
+    assert worker.order == ["a1", "b1", "a2", "b2", "a3", "a4"]
+    assert turns.next("c") == given["a4"]
 
 
 def test_items_need_not_be_comparable() -> None:
@@ -198,12 +353,64 @@ def test_an_outage_that_comes_back_in_between_is_another_outage() -> None:
     assert outage is None
 
 
+def test_an_outage_does_not_use_up_the_retries_of_a_file() -> None:
+    def script(item: str, attempt: int) -> str:
+        if attempt <= 3:
+            raise StoreUnavailable("away")
+        return item
+
+    worker = Worker(script)
+    with pool_of(worker, retries=1) as pool:
+        pool.start()
+        pool.add("a", urgency=0)
+        wait_until(lambda: worker.reports)
+
+    assert worker.reported == {"a": "a"}
+
+
+def test_of_those_in_flight_when_an_outage_begins_one_alone_is_charged() -> None:
+    both_in_flight = threading.Barrier(2)
+
+    def script(item: str, attempt: int) -> str:
+        if attempt == 1:
+            both_in_flight.wait(60)
+            raise StoreUnavailable("away")
+        return item
+
+    worker = Worker(script)
+    with pool_of(worker, threads=2, retries=0) as pool:
+        pool.start()
+        for item in ("a", "b"):
+            pool.add(item, urgency=0)
+        wait_until(lambda: len(worker.reports) == 2)
+
+    assert sorted(isinstance(result, StoreUnavailable) for result in worker.reported.values()) == [False, True]
+
+
+def test_a_file_that_the_store_breaks_off_at_each_time_while_it_takes_others_is_given_up() -> None:
+    def script(item: str, attempt: int) -> str:
+        if item == "bad":
+            raise StoreUnavailable("connection reset")
+        return item
+
+    worker = Worker(script)
+    with pool_of(worker, retries=1) as pool:
+        pool.start()
+        pool.add("bad", urgency=1)
+        while "bad" not in worker.reported:
+            known = len(worker.reports)
+            pool.add(f"good {known}", urgency=0)
+            worker.await_reports(known + 1)
+
+    assert isinstance(worker.reported["bad"], StoreUnavailable)
+
+
 def test_an_outage_is_not_said_to_go_on_when_nothing_is_left_to_find_out() -> None:
     def script(item: str, attempt: int) -> str:
         raise StoreUnavailable("away")
 
     worker = Worker(script)
-    with pool_of(worker, retries=1) as pool:
+    with pool_of(worker, retries=0) as pool:
         pool.start()
         pool.add("only", urgency=0)
         wait_until(lambda: len(worker.reports) == 1)
@@ -212,12 +419,7 @@ def test_an_outage_is_not_said_to_go_on_when_nothing_is_left_to_find_out() -> No
 
 
 def test_after_a_stop_nothing_begins_and_what_is_in_flight_is_reported() -> None:
-    let_go = threading.Event()
-
-    def script(item: str, attempt: int) -> str:
-        assert let_go.wait(60)
-        return item
-
+    let_go, script = held_up()
     worker = Worker(script)
     with pool_of(worker) as pool:
         pool.start()

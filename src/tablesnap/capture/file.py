@@ -1,12 +1,10 @@
 """Hold one file open, and know its bytes."""
 
-import errno
 import grp
 import json
 import mmap
 import os
 import pwd
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,14 +13,13 @@ from functools import cache
 
 from tablesnap.capture.listing import advice_on, incarnation_of, look_at_file
 from tablesnap.capture.pace import Pace
+from tablesnap.capture.pin import Pin, opened
 from tablesnap.checksum import crc64nvme
-from tablesnap.errors import CannotRead, FileChanged, FileVanished
+from tablesnap.errors import CannotRead, FileChanged
 from tablesnap.rules import sstable
 from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.index import Owner
 from tablesnap.store.port import Content
-
-_NO_FILE = (errno.ELOOP, errno.ENXIO)  # a symbolic link or a socket has its name now
 
 TICK_NS = 20_000_000  # more than the step of the clock that a kernel stamps files with: 1, 4 or 10 ms
 
@@ -39,6 +36,7 @@ class Captured:
     mode: int
     owner: Owner
     descriptor: int
+    pinned: bool = False  # what its name leads to now, if to anything, may be another life
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -54,23 +52,20 @@ class Captured:
         Called after the upload: bytes read before and after a write are nobody's file, and no index may name them. A
         file deleted meanwhile is no harm, as the open descriptor kept its bytes.
         """
-        here = look_at_file(self.path)
+        here = None if self.pinned else look_at_file(self.path)
         held = incarnation_of(os.fstat(self.descriptor))
         if held != self.incarnation or (here is not None and here != self.incarnation):
             raise FileChanged(f"{self.path} changed while it was read; it will be stored again")
 
 
 @contextmanager
-def captured(path: str, *, pace: Pace | None = None) -> Iterator[Captured]:
-    """Open *path* and compute its checksum, reading no faster than *pace*.
+def captured(path: str, *, pace: Pace | None = None, pin: Pin | None = None) -> Iterator[Captured]:
+    """Open *path*, or read it through its *pin*, and compute its checksum, reading no faster than *pace*.
 
     Raises `FileVanished`, `FileChanged`, or `CannotRead` with what to try.
     """
-    descriptor = _open(path)
-    try:
+    with opened(path) if pin is None else pin.reading() as descriptor:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise FileVanished(f"{path} is not a file any more")
         _let_the_clock_tick(status.st_mtime_ns)
         with _content(descriptor, status.st_size, path, pace) as content:
             yield Captured(
@@ -80,21 +75,8 @@ def captured(path: str, *, pace: Pace | None = None) -> Iterator[Captured]:
                 mode=status.st_mode,
                 owner=_owner(status.st_uid, status.st_gid),
                 descriptor=descriptor,
+                pinned=pin is not None,
             )
-    finally:
-        os.close(descriptor)
-
-
-def _open(path: str) -> int:
-    try:
-        # Not through a link put in the file's place; and a FIFO in its place must not block us.
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise FileVanished(f"{path} was gone before it was read") from error
-    except OSError as error:
-        if error.errno in _NO_FILE:
-            raise FileVanished(f"{path} is not a file any more") from error
-        raise CannotRead(f"{path} cannot be opened: {error.strerror}; {advice_on(error)}") from error
 
 
 def _let_the_clock_tick(mtime_ns: int) -> None:

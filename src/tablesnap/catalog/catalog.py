@@ -1,28 +1,37 @@
 """Read and write the indexes of one node."""
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from tablesnap.errors import AlreadyStored, NoSuchObject, StoreRefused, UnreadableIndex
-from tablesnap.rules.index import Index, decode, encode, newest_file
+from tablesnap.rules.index import Index, StoredFile, decode, encode, newest_file
+from tablesnap.rules.index_parts import newest_of, project, when
 from tablesnap.rules.keys import Keys, directory_of, index_key, is_index
 from tablesnap.store.port import Content, Listed, Store
 
 log = logging.getLogger(__name__)
 
 READERS = 8  # indexes read at a time
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+# In the place of one that was there and cannot be read. It vouches for nothing.
+_UNREADABLE = Index(directory="", names=(), format=1)
 
 
 @dataclass(frozen=True)
 class Survey:
     """What the store holds of some directories."""
 
-    newest: dict[str, Index] = field(default_factory=dict)  # by directory path; one that has none is not in it
+    newest: Mapping[str, Index] = field(default_factory=dict)  # by directory path; one that has none is not in it
     taken: frozenset[str] = frozenset()  # of the keys asked about, those that are taken
+    # By directory path, the restore point that `newest` is a part of: the index with the files of all directories of
+    # the table, or `newest` itself. A directory whose newest cannot be read is not in it.
+    points: Mapping[str, Index] = field(default_factory=dict)
+
+    def newest_point(self, directories: Iterable[str]) -> Index | None:
+        """Return the newest restore point of the table that has these *directories*, or None if it has none."""
+        return newest_of(self.points[directory] for directory in directories if directory in self.points)
 
 
 class Catalog:
@@ -31,6 +40,7 @@ class Catalog:
     def __init__(self, store: Store, keys: Keys) -> None:
         self._store = store
         self._keys = keys
+        self._last: dict[str, Index] = {}  # by directory path, its part of the newest restore point that is known of
 
     def survey(self, roots: Iterable[str], directories: Collection[str], keys: Collection[str] = ()) -> Survey:
         """Find the newest index of each of *directories*, all below *roots*, and which of *keys* are taken.
@@ -47,31 +57,67 @@ class Catalog:
                     _keep_newest(indexes.setdefault(directory_of(listed.key), []), listed)
                 elif listed.key in keys:
                     taken.add(listed.key)
+        newest, points = self._resolve({wanted[key]: candidates for key, candidates in indexes.items()})
+        self._last |= newest
+        return Survey(newest=newest, taken=frozenset(taken), points=points)
+
+    def _resolve(self, indexes: Mapping[str, list[Listed]]) -> tuple[dict[str, Index], dict[str, Index]]:
+        """Read what a survey found for each directory: return `Survey.newest` and `Survey.points`."""
         with ThreadPoolExecutor(READERS, thread_name_prefix="survey") as readers:
-            found = readers.map(lambda directory_key: self._newest(indexes[directory_key]), indexes)
-            newest = {wanted[key]: index for key, index in zip(indexes, found, strict=True)}
-        return Survey(newest=newest, taken=frozenset(taken))
+            found = dict(zip(indexes, readers.map(self._newest, indexes.values()), strict=True))
+            # Each is read once, also where several directories name it, or where it is the newest of its own.
+            read = {key: index for key, index in found.values() if not index.whole}
+            named = sorted({index.whole for _, index in found.values() if index.whole} - read.keys())
+            read |= zip(named, readers.map(self._read_or_tell, named), strict=True)
+        points = {directory: read[index.whole or key] for directory, (key, index) in found.items()}
+        newest = {directory: _part(points[directory], directory, index) for directory, (_, index) in found.items()}
+        return newest, {directory: points[directory] for directory, part in newest.items() if part is not _UNREADABLE}
+
+    def write_restore_point(self, indexes: Sequence[Index]) -> tuple[str, ...]:
+        """Store the restore point of a table once in each of its directories, and return the keys.
+
+        The first of *indexes* holds the files of all directories, each of the others is its directory's part of it.
+        Raises what the store raises; to do it again, with the same *indexes*, is safe.
+        """
+        first, *others = indexes
+        # The one with the files first, because whoever sees an index that names it must find it there.
+        whole = self.write(first)
+        return whole, *(self._write(replace(other, whole=whole), first.others[other.directory]) for other in others)
 
     def write(self, index: Index) -> str:
         """Store *index*, whose every file is stored already, and return its key. Raises what the store raises."""
-        newest = newest_file(index.files)
-        assert newest is not None, "an index that names nothing is not written"
-        assert index.seen_at is not None, "an index of ours has its moment"
+        return self._write(index, index.files)
+
+    def _write(self, index: Index, files: Mapping[str, StoredFile]) -> str:
+        """Store *index*, whose directory holds *files*; in the index itself only if it names no other for them."""
+        part = replace(index, files=files)
+        if index.whole:
+            index = replace(index, files={}, others={}, next=())
         directory_key = self._keys.below(index.directory)
         content = Content.of(encode(index, directory_key))
-        key = index_key(newest.key)
-        moment = index.seen_at
-        while True:
+        newest = newest_file(files)
+        for key in _names(newest, directory_key, index.seen_at, is_new=self._is_new(newest, index.directory)):
             try:
                 self._store.create(key, content, content_type="application/json")
             except AlreadyStored:
-                if self._holds(key, content):
-                    return key  # by an earlier try, whose answer was lost
-                # An earlier restore point has that key: the set shrank, or a component was rewritten.
-                key = index_key(newest.key, moment)
-                moment += timedelta(microseconds=1)
-            else:
-                return key
+                if not self._holds(key, content):
+                    continue  # an earlier restore point has that key: the set shrank, or a component was rewritten
+                # By an earlier try, whose answer was lost.
+            self._last[index.directory] = part
+            return key
+        raise AssertionError("there is always a later moment")
+
+    def _is_new(self, newest: StoredFile | None, directory: str) -> bool:
+        """Say whether no restore point of *directory* held *newest* before: its index's plain key was never taken then.
+
+        A key is never used twice, even after a purge: of two purges at once, the later would take the new index for
+        the old. What the last restore point did not hold, and an earlier one did, is an object that is relied on for
+        its youth; and a purge forgets no index that is as young (`rules.purging`).
+        """
+        last = self._last.get(directory)
+        if last is None or newest is None:
+            return True
+        return last is not _UNREADABLE and all(file.key != newest.key for file in last.files.values())
 
     def _holds(self, key: str, content: Content) -> bool:
         try:
@@ -86,19 +132,49 @@ class Catalog:
         except UnreadableIndex as error:
             raise UnreadableIndex(f"the index {key} cannot be read: {error}") from error
 
-    def _newest(self, candidates: list[Listed]) -> Index:
-        """Return the newest of *candidates*, all of which the store dates to the same, latest moment."""
-        indexes: list[Index] = []
-        for listed in candidates:
-            try:
-                indexes.append(self.read(listed.key))
-            except (NoSuchObject, StoreRefused, UnreadableIndex) as error:
-                # Purged since it was listed, archived out of reach, or damaged; the other directories must not wait for
-                # it. This one had an index all the same, so that earlier runs were responsible for it, and nothing is
-                # taken as stored on the word of that: all is compared.
-                log.warning("%s; what it names will be compared with the files themselves", error)
-                indexes.append(Index(directory="", names=(), format=1))
-        return max(indexes, key=lambda one: (one.taken_at or _LONG_AGO, one.seen_at or _LONG_AGO))
+    def _newest(self, candidates: list[Listed]) -> tuple[str, Index]:
+        """Return the newest of *candidates*, all of which the store dates to the same, latest moment, and its key."""
+        indexes = [(listed.key, self._read_or_tell(listed.key)) for listed in candidates]
+        return max(indexes, key=lambda one: when(one[1]))
+
+    def _read_or_tell(self, key: str) -> Index:
+        try:
+            return self.read(key)
+        except (NoSuchObject, StoreRefused, UnreadableIndex) as error:
+            # Purged since it was listed, archived out of reach, or damaged; the other directories must not wait for
+            # it. This one had an index all the same, so that earlier runs were responsible for it, and nothing is
+            # taken as stored on the word of that: all is compared.
+            return _unreadable(error)
+
+
+def _unreadable(error: Exception) -> Index:
+    log.warning("%s; what it names will be compared with the files themselves", error)
+    return _UNREADABLE
+
+
+def _part(point: Index, directory: str, index: Index) -> Index:
+    """Return what *point* holds of *directory*, whose newest index is *index*: that itself, or one that names it."""
+    if not index.whole:
+        return project(index, index.directory) if index.others else index
+    if point is _UNREADABLE:
+        return point
+    try:
+        return replace(project(point, directory), names=index.names)
+    except UnreadableIndex as error:
+        return _unreadable(UnreadableIndex(f"the index {index.whole} is no restore point of the table: {error}"))
+
+
+def _names(newest: StoredFile | None, directory_key: str, moment: datetime | None, *, is_new: bool) -> Iterator[str]:
+    """Yield the keys an index may take, in order: after the *newest* file if that *is_new*, then with a moment as well.
+
+    The index of a directory that holds nothing is named after the moment alone.
+    """
+    assert moment is not None, "an index of ours has its moment"
+    if newest is not None and is_new:
+        yield index_key(newest.key)
+    while True:
+        yield index_key(newest.key if newest else directory_key, moment)
+        moment += timedelta(microseconds=1)
 
 
 def _keep_newest(candidates: list[Listed], listed: Listed) -> None:

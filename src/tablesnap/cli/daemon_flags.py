@@ -31,7 +31,8 @@ _PREDECESSORS = (
     "--without-index",
 )
 
-_USAGE = "tablesnap [flags] BUCKET PATH [PATH ...]"
+_USAGE = """tablesnap [flags] BUCKET PATH [PATH ...]
+       tablesnap --explain [flags] [BUCKET] PATH [PATH ...]"""
 _DESCRIPTION = """\
 Watch each PATH and copy every finished file to BUCKET within moments of its
 birth, with a list of what else was in its directory, so that the directory can
@@ -39,15 +40,19 @@ be restored as it was at that moment.
 
 BUCKET is a bucket's name (Amazon S3), s3://BUCKET/PREFIX, gs://BUCKET/PREFIX,
 az://CONTAINER/PREFIX or file:///DIRECTORY. PATH is an existing directory.
+
+In the directories of Cassandra's tables its transactions are followed, so that
+each restore point holds the rows of its moment.
 """
 _EPILOG = """\
 examples:
-  tablesnap -B -r -a --listen-events IN_MOVED_TO \\
-            --listen-events IN_CLOSE_WRITE my-bucket /var/lib/cassandra/data
-      every table of a Cassandra node, what is there already included; since
-      3.0 no rename announces an sstable
-  tablesnap -r -a -e=-tmp -e /snapshots/ s3://my-bucket/prod /data1
-      without snapshots, and under prod/ in the bucket
+  tablesnap -r -a -B my-bucket /var/lib/cassandra/data
+      every table of a Cassandra node of any version, what is there already
+      included
+  tablesnap --explain my-bucket /var/lib/cassandra/data
+      which of its files are protected, which are not, and why
+  tablesnap -r -a -B -e=-tmp -e /system/ s3://my-bucket/prod /data1 /data2
+      two data directories, without one keyspace, under prod/ in the bucket
   tablesnap -r -B --endpoint-url https://minio.example:9000 my-bucket /srv/files
       a store of your own
   tablesnap -r -B file:///mnt/backup /srv/files
@@ -64,6 +69,7 @@ signals:
 
 exit codes:
   0 told to stop   1 failed   2 wrong usage   130 interrupted
+  with --explain: 0 nothing is pending or unknown   3 something is
 """
 
 
@@ -81,6 +87,7 @@ def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
     actions = [
         *_watching(parser.add_argument_group("what to watch").add_argument),
         *_choosing(parser.add_argument_group("what to back up, and how").add_argument),
+        *_recording(parser.add_argument_group("the restore points of Cassandra's tables").add_argument),
         *_naming(parser.add_argument_group("names in the store").add_argument),
         *flags.access_flags(parser.add_argument_group("the store").add_argument),
         *flags.upload_flags(parser.add_argument_group("how objects are stored").add_argument),
@@ -103,8 +110,8 @@ def _watching(add: flags.AddArgument) -> list[argparse.Action]:
             metavar="EVENT",
             action="append",
             choices=EVENTS,
-            help="what shows that a file is finished: IN_MOVED_TO (the default), IN_CLOSE_WRITE or IN_CREATE; "
-            "may be repeated, and then takes the place of the default",
+            help="what shows that a file other than an sstable's is finished: IN_MOVED_TO (the default), "
+            "IN_CLOSE_WRITE or IN_CREATE; may be repeated, and then takes the place of the default",
         ),
     ]
 
@@ -124,7 +131,8 @@ def _choosing(add: flags.AddArgument) -> list[argparse.Action]:
             nargs="+",
             action="extend",
             help="leave out files whose absolute path matches one of these regular expressions; may be repeated "
-            "(default: leave out files with -tmp in their name)",
+            "(default: leave out files with -tmp in their name). The backups/ and snapshots/ of a table are left out "
+            "unless PATH names them or -i has that word in it",
         ),
         add(
             "-i",
@@ -135,7 +143,12 @@ def _choosing(add: flags.AddArgument) -> list[argparse.Action]:
             help="back up only files whose absolute path matches one of these; may be repeated; not with -e",
         ),
         add("--without-index", action="store_true", help="store files alone, without the lists that restore needs"),
-        add("--delete-on-backup", action="store_true", help="delete each file here once it is stored"),
+        add(
+            "--delete-on-backup",
+            action="store_true",
+            help="delete each file here once a restore point names it, for archives "
+            "of commit logs say; never an sstable in the directory of a table",
+        ),
         add(
             "-t",
             "--threads",
@@ -148,7 +161,36 @@ def _choosing(add: flags.AddArgument) -> list[argparse.Action]:
             "--retries",
             metavar="N",
             type=flags.at_least(0),
-            help="try a failed upload N times more, then report the file as missing (default: for ever)",
+            help="try a failed upload N times more, then report the file as missing; an outage of the store does not "
+            "count (default: for ever)",
+        ),
+    ]
+
+
+def _recording(add: flags.AddArgument) -> list[argparse.Action]:
+    return [
+        add(
+            "--base-interval",
+            metavar="DURATION",
+            type=flags.duration,
+            default="1d",
+            help="take a base of a table this often if anything was compacted: seconds, or 30m, 12h, 1d, 2w; 0: after "
+            "every compaction (default: %(default)s)",
+        ),
+        add(
+            "--index-interval",
+            metavar="DURATION",
+            type=flags.duration,
+            default="10s",
+            help="record a table's changes at most this often; 0: after every commit. A large index is written less "
+            "often (default: %(default)s)",
+        ),
+        add(
+            "--pin-limit",
+            metavar="SIZE",
+            type=flags.size,
+            help="keep at most so many bytes of deleted files on the disk until they are stored: 500M, 20G; 0 keeps "
+            "none (default: a tenth of the file system)",
         ),
     ]
 
@@ -173,6 +215,13 @@ def _naming(add: flags.AddArgument) -> list[argparse.Action]:
 
 def _telling(add: flags.AddArgument) -> list[argparse.Action]:
     return [
+        add(
+            "--explain",
+            action="store_true",
+            help="back up nothing, but say of each file in PATH, or below it, whether it is protected, pending, "
+            "excluded, not live or unknown, and why; without BUCKET the store is not asked",
+        ),
+        add("--json", action="store_true", help="with --explain: one JSON object a line"),
         add("--log-format", choices=FORMATS, default="text", help="how log lines look (default: %(default)s)"),
         add("--version", action="version", version=f"%(prog)s {__version__}", help="print the version and exit"),
         add("-h", "--help", action="help", help="print this and exit"),

@@ -23,6 +23,11 @@ SMALLEST_PART = 5  # MiB, S3's own limit, as is the next
 LARGEST_PART = 5120
 MIB = 1 << 20
 
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
+_DURATION = re.compile(r"(?P<number>\d{1,12}(\.\d{1,6})?)(?P<unit>[smhdw]?)", re.ASCII | re.IGNORECASE)
+_BYTES = {"": 1, "K": 1 << 10, "M": MIB, "G": 1 << 30, "T": 1 << 40}
+_SIZE = re.compile(r"(?P<number>\d{1,18}(\.\d{1,6})?)(?P<unit>[kmgt]?)(i?b)?", re.ASCII | re.IGNORECASE)
+
 # Of these, argparse's own would be `argparse._ArgumentGroup`, which is private.
 AddArgument = Callable[..., argparse.Action]
 
@@ -148,6 +153,22 @@ def part_size(text: str) -> int:
     if size > LARGEST_PART:
         raise argparse.ArgumentTypeError(f"{size} MiB is above S3's limit for a part; the most is {LARGEST_PART}")
     return size
+
+
+def duration(text: str) -> float:
+    """Understand a length of time, in seconds unless it says otherwise: ``90``, ``30m``, ``12h``, ``1d``, ``2w``."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no length of time; write seconds, or 30m, 12h, 1d, 2w")
+    return float(match["number"]) * _SECONDS[match["unit"].lower()]
+
+
+def size(text: str) -> int:
+    """Understand a number of bytes, with the binary units that ``ls -h`` prints: ``500M``, ``1.5G``."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of bytes; write 0, 500M, 20G or 1T")
+    return int(float(match["number"]) * _BYTES[match["unit"].upper()])
 
 
 def mebibytes(size: int) -> int:

@@ -94,11 +94,20 @@ class TextFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """Spell all of a record but its traceback."""
-        return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", super().formatMessage(record))
+        return _without_controls(super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:
         """Spell a record, its traceback included; what is no UTF-8 in a path is escaped."""
         return super().format(record).encode("utf-8", "backslashreplace").decode()
+
+
+def printable(text: str) -> str:
+    """Return *text* as one line that any terminal takes, whatever is in the names of files."""
+    return _without_controls(text.replace("\t", "\\x09")).encode("utf-8", "backslashreplace").decode()
+
+
+def _without_controls(text: str) -> str:
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 class JSONFormatter(logging.Formatter):

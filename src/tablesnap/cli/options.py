@@ -10,7 +10,13 @@ from dataclasses import dataclass, replace
 
 from tablesnap.cli import flags
 from tablesnap.cli.daemon_flags import grammar_of, make_parser
-from tablesnap.cli.places import expect_apart, understand_bucket, understand_paths
+from tablesnap.cli.places import (
+    expect_apart,
+    names_a_path,
+    understand_bucket,
+    understand_paths,
+    understand_what_to_explain,
+)
 from tablesnap.cli.sharing import Patterns, share_out
 from tablesnap.cli.words import Given, Unknown, expect_sound
 from tablesnap.daemon.settings import Settings
@@ -27,9 +33,11 @@ class Options:
     """The whole command line, understood."""
 
     settings: Settings
-    address: Address
+    address: Address | None  # None: with --explain, the store is not to be asked
     store: StoreOptions
     log_format: str
+    explain: bool = False
+    json: bool = False
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
@@ -37,8 +45,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
     parser, actions = make_parser()
     normal, words = _sort(list(grammar_of(actions).scan(argv)))
     given = parser.parse_args(normal)
-    bucket, paths = understand_bucket(words), understand_paths(words)
-    expect_apart(bucket, paths)
+    bucket, paths = _understand_places(given, words)
     key, secret, token = flags.credentials(given, environ)
     store = StoreOptions(
         access_key=key,
@@ -55,7 +62,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
     settings = Settings(
         paths=paths,
         node=given.name or socket.getfqdn(),
-        prefix=bucket.prefix + given.prefix,
+        prefix=(bucket.prefix if bucket is not None else "") + given.prefix,
         separator=given.keyname_separator,
         recursive=given.recursive,
         auto_add=given.auto_add,
@@ -66,10 +73,26 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
         threads=given.threads,
         retries=given.retries,
         events=frozenset(given.listen_events or DEFAULT_EVENTS),
+        base_interval=given.base_interval,
+        index_interval=given.index_interval,
+        pin_limit=given.pin_limit,
         selection=_selection(given),
     )
     # The prefix is in the settings, so that an index names the same keys whoever reads it, and however they say BUCKET.
-    return Options(settings, replace(bucket, prefix=""), store, given.log_format)
+    address = replace(bucket, prefix="") if bucket is not None else None
+    return Options(settings, address, store, given.log_format, explain=given.explain, json=given.json)
+
+
+def _understand_places(given: argparse.Namespace, words: Sequence[str]) -> tuple[Address | None, tuple[str, ...]]:
+    if given.json and not given.explain:
+        raise UsageError("--json goes with --explain; for log lines in JSON write --log-format json")
+    if given.explain and given.without_index:
+        raise UsageError("--explain compares with the indexes; leave out --without-index")
+    if given.explain:
+        return understand_what_to_explain(words)
+    bucket, paths = understand_bucket(words), understand_paths(words)
+    expect_apart(bucket, paths)
+    return bucket, paths
 
 
 def _sort(scanned: Sequence[Given | Unknown]) -> tuple[list[str], list[str]]:
@@ -80,6 +103,7 @@ def _sort(scanned: Sequence[Given | Unknown]) -> tuple[list[str], list[str]]:
     normal: list[str] = []
     items: list[str | Patterns] = []
     chosen: str | None = None
+    asks = any(isinstance(one, Given) and one.action is not None and one.action.dest == "explain" for one in scanned)
     for found in map(expect_sound, scanned):
         texts = tuple(value.text for value in found.values)
         if found.action is None:
@@ -93,7 +117,13 @@ def _sort(scanned: Sequence[Given | Unknown]) -> tuple[list[str], list[str]]:
             normal.append(f"{found.action.option_strings[-1]}={''.join(texts) or flags.SSE_S3}")
         else:
             normal.append("=".join((found.action.option_strings[-1], *texts)))
-    patterns, words = share_out(items, exists=os.path.exists)
+    first = next(iter(items), None)
+    if asks and isinstance(first, str) and names_a_path(first):
+        # A daemon's line begins with BUCKET; where this one does not, there is none to look for among the patterns.
+        patterns = [word for item in items if isinstance(item, Patterns) for word in item.words]
+        words = [item for item in items if isinstance(item, str)]
+    else:
+        patterns, words = share_out(items, exists=os.path.exists)
     return [*normal, *(f"{chosen}={pattern}" for pattern in patterns)], words
 
 

@@ -27,9 +27,30 @@ def understand_paths(words: Sequence[str]) -> tuple[str, ...]:
             raise UsageError(f"PATH {word!r} does not exist; create it, or correct it")
         if not os.path.isdir(word):
             raise UsageError(f"PATH {word!r} is not a directory; name the directory that holds it")
+    return _absolute(words[1:])
+
+
+def understand_what_to_explain(words: Sequence[str]) -> tuple[Address | None, tuple[str, ...]]:
+    """Understand BUCKET, which may be left out, and PATHs, which may be files."""
+    has_bucket = bool(words) and not names_a_path(words[0])
+    paths = words[1:] if has_bucket else words
+    bucket = parse_address(words[0]) if has_bucket else None
+    if not paths:
+        raise UsageError(f"PATH is missing; try: tablesnap --explain my-bucket {_EXAMPLE}, or --help")
+    for word in paths:
+        if not os.path.lexists(word):
+            raise UsageError(f"PATH {word!r} does not exist; correct it")
+    return bucket, _absolute(paths)
+
+
+def names_a_path(word: str) -> bool:
+    """Say whether the first word is a PATH, where BUCKET may be left out."""
+    return word.startswith(("/", ".", "~")) or os.path.lexists(word)
+
+
+def _absolute(words: Sequence[str]) -> tuple[str, ...]:
     # POSIX lets abspath keep two leading slashes; here they mean nothing.
-    paths = ("/" + os.path.abspath(word).lstrip("/") for word in words[1:])
-    return tuple(dict.fromkeys(paths))
+    return tuple(dict.fromkeys("/" + os.path.abspath(word).lstrip("/") for word in words))
 
 
 def expect_apart(bucket: Address, paths: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from rich.progress import Progress as Bar
 
 from tablesnap.cli.screen import Screen
 from tablesnap.daemon.progress import Progress
-from tablesnap.daemon.units import spell_seconds, spell_size
+from tablesnap.units import spell_seconds, spell_size
 
 log = logging.getLogger(__name__)
 

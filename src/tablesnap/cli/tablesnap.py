@@ -28,6 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from tablesnap.cli.options import parse
 
         options = parse(sys.argv[1:] if argv is None else argv, os.environ)
+        if options.explain:
+            from tablesnap.cli.explain import explain
+
+            return explain(options)
         return _run(options, visible)
     except UsageError as error:
         print(f"tablesnap: {error}", file=sys.stderr)
@@ -48,6 +52,7 @@ def _run(options: "Options", visible: SecretVisible | None) -> int:
     from tablesnap.daemon.service import Daemon
     from tablesnap.store.opening import open_store
 
+    assert options.address is not None, "the daemon has a store"
     screen = Screen()
     syslog = bool(os.environ.get("TABLESNAP_SYSLOG"))
     debug = bool(os.environ.get("TDEBUG"))

@@ -5,8 +5,8 @@ import os
 from dataclasses import dataclass
 
 from tablesnap.daemon.directory import Directory
-from tablesnap.daemon.units import spell_count, spell_size
 from tablesnap.rules import sstable
+from tablesnap.units import spell_count, spell_size
 
 log = logging.getLogger(__name__)
 

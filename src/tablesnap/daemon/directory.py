@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.index import Index, StoredFile
 
+QUIET_SECONDS = 0.5  # how long nothing must happen in a directory before its index is written
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -32,8 +34,15 @@ class Directory:
     """One watched directory: the daemon's one thread alone changes it."""
 
     path: str
+    table: str | None = None  # the Cassandra table it is one of: its sstables are that table's matter
+    listed: bool = False  # it is none of a table with transactions, whatever is in it
     surveyed: bool = False  # whether its newest index is known
     newest: Index | None = None
+    point: Index | None = None  # the restore point of the whole table that `newest` is a part of, as found at start
+    quiet: float = QUIET_SECONDS  # seconds in which nothing must happen before its index is written
+    strict: bool = False  # and no index is written without that
+    device: int | None = None  # the file system it was on at its last index
+    locked: bool = False  # sstables are being streamed into it (2.0 to 2.2): what has come is not all
     named: frozenset[str] = frozenset()  # the keys the newest index names; replaced whole, as workers read it
     stored: dict[str, Stored] = field(default_factory=dict)
     pending: dict[str, Pending] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
@@ -10,15 +10,16 @@ from tablesnap.capture.listing import Listing, advice_on, look_at_directory, loo
 from tablesnap.daemon.directory import Directory, Pending, Stored
 from tablesnap.daemon.messages import Task
 from tablesnap.daemon.settings import Settings
-from tablesnap.rules import history
+from tablesnap.rules import history, sstable
 from tablesnap.rules.found import Verdict, judge
+from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.keys import Keys
 from tablesnap.watch.hints import FileHint, Happening
 
 log = logging.getLogger(__name__)
 
 STAND_STILL_SECONDS = 2.0  # how long size and mtime of a file found by looking must not move
-FRESH, FOUND = 0, 1  # urgency: what arrives now goes before what was found at start
+FRESH, FOUND = 0, 2  # urgency: what arrives now goes before what was found at start
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,25 @@ class Judged:
 
 
 class Intake:
-    """Turns hints and looks into tasks. Used by the daemon's one thread alone."""
+    """Turns hints and looks into tasks. Used by the daemon's one thread alone.
+
+    Sstables are not its matter where Cassandra keeps transactions: *recognise* is told what is in a directory, and
+    makes it a table's.
+    """
 
     def __init__(
-        self, settings: Settings, keys: Keys, submit: Callable[[Task, int], None], now: Callable[[], float]
+        self,
+        settings: Settings,
+        keys: Keys,
+        submit: Callable[[Task, int], None],
+        now: Callable[[], float],
+        recognise: Callable[[Directory, Iterable[str]], None],
     ) -> None:
         self._settings = settings
         self._keys = keys
         self._submit = submit
         self._now = now
+        self._recognise = recognise
         self._settling: set[tuple[str, str]] = set()
         self._links_told: set[str] = set()
         self._unlistable: set[str] = set()
@@ -66,7 +77,9 @@ class Intake:
                 directory.own_deletions.discard(name)
             else:
                 directory.note_change(self._now())
-        elif hint.happening.value in self._settings.events:
+        elif hint.happening.value in self._settings.events or directory.listed or sstable.parse(name) is not None:
+            # Of an sstable every event counts: 3.0 and later, Scylla and hard links come without a rename; and so does
+            # that of a snapshot's last file.
             self.take(directory, name, finished=hint.happening is not Happening.CREATED)
         elif name in directory.stored:
             directory.note_change(self._now())  # rewritten, perhaps: the look before the next index will tell
@@ -114,7 +127,7 @@ class Intake:
         """Look at *directory* for the first time; what it holds is judged once the store has been asked."""
         listing = self.list_directory(directory)
         if listing is not None:
-            live = history.live(directory.path, listing.files, self._settings.selection)
+            live = self._ordinary(directory, listing.files)
             directory.found = {name: one for name, one in live.items() if name not in directory.pending}
         directory.found_at = self._now()
 
@@ -144,13 +157,21 @@ class Intake:
             if path not in self._links_told:
                 self._links_told.add(path)
                 log.warning("%s is a symbolic link and is not followed; name its target as a PATH to back it up", path)
+        self._recognise(directory, listing.files)
         return listing
+
+    def _ordinary(self, directory: Directory, files: Mapping[str, Incarnation]) -> dict[str, Incarnation]:
+        """Return what of *files* is backed up one by one: in a table's directory, what is no sstable's."""
+        live = history.live(directory.path, files, self._settings.selection)
+        if directory.table is None:
+            return live
+        return {name: one for name, one in live.items() if sstable.parse(name) is None}
 
     def unknown(self, directory: Directory, listing: Listing) -> list[str]:
         """Return the files that are neither stored, nor on their way, nor let be."""
         return [
             name
-            for name, one in history.live(directory.path, listing.files, self._settings.selection).items()
+            for name, one in self._ordinary(directory, listing.files).items()
             if name not in directory.pending
             and name not in directory.found
             and directory.recall(name, one) is None

@@ -1,12 +1,16 @@
 """What the daemon's one thread is told, besides the watcher's hints."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
+from tablesnap.capture.pin import Pin
 from tablesnap.catalog.catalog import Survey
 from tablesnap.errors import StoreError, TablesnapError
 from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.index import Index, StoredFile
+from tablesnap.rules.txnlog import Transaction
+from tablesnap.rules.view import Name, Sstable
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,33 @@ class Task:
     found: bool
     expected: bool
     is_named: Callable[[str], bool]
+    turn: int | None = None
+    table: str = ""  # of an sstable's component: its table,
+    sstable: Sstable | None = None  # which sstable,
+    pin: Pin | None = None  # and what holds it
+    is_wanted: Callable[[], bool] = lambda: True
+
+
+@dataclass(frozen=True)
+class Committed:
+    """A transaction log was read to its COMMIT."""
+
+    directory: str  # one of those that have the log
+    transaction: Transaction
+    at: datetime  # the moment of the commit
+    read_at: float  # monotonic seconds
+    brought: Mapping[Name, tuple[str, ...]]  # the names of the components that were seen of what it added
+    pins: Mapping[Name, tuple[Pin, ...]]  # the components of what an addition brought
+
+
+@dataclass(frozen=True)
+class LogGone:
+    """A transaction log is gone, and nobody has read how it ended; *opened*: it was read, and had not ended."""
+
+    directory: str
+    name: str
+    opened: bool
+    seen_at: float = 0.0  # monotonic seconds
 
 
 @dataclass(frozen=True)
@@ -65,10 +96,10 @@ class Surveyed:
 
 @dataclass(frozen=True)
 class Recorded:
-    """An index is stored."""
+    """A restore point is stored; its first index holds the files of all."""
 
-    index: Index
-    key: str
+    indexes: tuple[Index, ...]
+    keys: tuple[str, ...]
 
 
 @dataclass(frozen=True)

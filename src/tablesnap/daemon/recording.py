@@ -15,7 +15,6 @@ from tablesnap.rules.keys import Keys, plain_of
 
 log = logging.getLogger(__name__)
 
-QUIET_SECONDS = 0.5  # how long nothing must happen in a directory before its index is written
 AT_THE_LATEST_SECONDS = 10.0  # and how long it waits for quiet, or for files on their way
 BACKLOG_SECONDS = 300.0  # the same while files found at start are on their way
 AGAIN_SECONDS = 24 * 3600.0  # how often an unchanged directory's index is written again
@@ -27,14 +26,14 @@ def is_due(directory: Directory, now: float) -> bool:
         return False
     if directory.changed_since is None:
         return directory.last_index is not None and now - directory.last_index >= AGAIN_SECONDS
-    if not directory.pending and now - directory.last_event >= QUIET_SECONDS:
+    if not directory.pending and now - directory.last_event >= directory.quiet:
         return True
     return is_overdue(directory, now)
 
 
 def is_overdue(directory: Directory, now: float) -> bool:
     """Say whether the index must be written though files are on their way: it names them as missing."""
-    if directory.changed_since is None:
+    if directory.changed_since is None or (directory.strict and now - directory.last_event < directory.quiet):
         return False
     if directory.has_backlog():
         return now - max(directory.changed_since, directory.last_index or 0.0) >= BACKLOG_SECONDS

@@ -3,20 +3,28 @@
 import logging
 import os
 import queue
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from tablesnap.capture.listing import look_at_file
+from tablesnap.capture.limits import pins_within, raise_file_limit
+from tablesnap.capture.listing import look_at_directory
+from tablesnap.capture.pin import Pins
 from tablesnap.catalog.catalog import Catalog, Survey
-from tablesnap.daemon import recording
+from tablesnap.daemon import recording, table_recording
 from tablesnap.daemon.announcing import Announcer
-from tablesnap.daemon.directory import Directory, Pending, Stored
+from tablesnap.daemon.backlog import Backlog
+from tablesnap.daemon.deleting import delete_stored
+from tablesnap.daemon.directory import Directory, Stored
+from tablesnap.daemon.holding import Doing
 from tablesnap.daemon.intake import FRESH, Intake, Judged
 from tablesnap.daemon.messages import (
     Checked,
+    Committed,
     Finished,
+    LogGone,
     Protected,
     Recorded,
     Rescan,
@@ -28,15 +36,25 @@ from tablesnap.daemon.messages import (
 from tablesnap.daemon.progress import Progress
 from tablesnap.daemon.recording import Recorder
 from tablesnap.daemon.settings import Settings
-from tablesnap.daemon.units import spell_count, spell_seconds, spell_size
+from tablesnap.daemon.table import Table
+from tablesnap.daemon.table_recording import TableRecorder
+from tablesnap.daemon.tables import Tables, quiet_of_copies
+from tablesnap.daemon.waiting import spell_waiting, waiting_in
+from tablesnap.daemon.witness import Witness
 from tablesnap.daemon.work import Protector
 from tablesnap.errors import FileChanged, FileVanished, KeyRefused, StoreRefused, TablesnapError
+from tablesnap.rules import sstable
+from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.index import Index
+from tablesnap.rules.index_parts import newest_of
 from tablesnap.rules.keys import Keys
+from tablesnap.rules.place import place_of
 from tablesnap.store.port import Store
+from tablesnap.units import spell_count, spell_seconds, spell_size
 from tablesnap.upload.one import Uploader
 from tablesnap.upload.pool import Pool
-from tablesnap.watch.hints import DirectoryGone, DirectoryHint, FileHint, Hint, LookEverywhere, Started
+from tablesnap.upload.turns import Turns
+from tablesnap.watch.hints import DirectoryGone, DirectoryHint, FileHint, Happening, Hint, LookEverywhere, Started
 from tablesnap.watch.inotify import Watcher
 
 log = logging.getLogger(__name__)
@@ -44,10 +62,13 @@ log = logging.getLogger(__name__)
 TICK_SECONDS = 0.1
 ANNOUNCE_SECONDS = 0.5  # how often is said what was stored
 REPORT_SECONDS = 60.0  # how often is said what is still to be done
+SWITCH_SECONDS = 0.0005
+LAST_INDEXES = 2  # at a stop: the last one of an epoch that ends, and that of the next
 FINISH_SECONDS = 30.0  # how long a stop waits for what is in flight
+PINS_SECONDS = 1.0  # how often is looked at what deleted files hold
 INBOX_LIMIT = 200_000  # hints; beyond it they are dropped, and every directory is looked at instead
 
-Message = Hint | Finished | Checked | Surveyed | Recorded | Stop | Rescan
+Message = Hint | Committed | LogGone | Finished | Checked | Surveyed | Recorded | Stop | Rescan
 
 
 def utc_now() -> datetime:
@@ -64,7 +85,7 @@ class Daemon:
         keys = Keys(prefix=settings.prefix, node=settings.node, separator=settings.separator)
         self._settings = settings
         self._store = store
-        self._progress = progress
+        self._backlog = Backlog(progress)
         self._wall_clock = wall_clock
         self._now = time.monotonic
         self._keys = keys
@@ -75,17 +96,25 @@ class Daemon:
         self._watcher = Watcher(
             settings.paths, self._hear, self._now, recursive=settings.recursive, auto_add=settings.auto_add
         )
+        self._pins = Pins(most=pins_within(raise_file_limit()))
+        self._witness = Witness(self._pins, self._inbox.put, self._now)
+        self._turns = Turns()
         protector = Protector(keys, Uploader(store, wall_clock, indexed=settings.with_index))
         self._uploads: Pool[Task, Protected] = Pool(
             protector,
             lambda task, result: self._inbox.put(Finished(task, result)),
-            threads=settings.threads,
+            # One thread takes what is urgent only, so that an addition never waits behind hours of compaction output.
+            threads=max(1, settings.threads - 1),
+            reserved=1,
+            is_urgent=lambda urgency: urgency[0] == FRESH,
+            is_wanted=lambda task: task.is_wanted(),
+            began=lambda task: self._turns.began(task.turn) if task.turn is not None else None,
             retries=settings.retries,
             final=(FileVanished, FileChanged, KeyRefused),
         )
         # Not among the uploads, which may all be busy with large files for hours.
-        self._recordings: Pool[Index, Recorded] = Pool(
-            lambda index: Recorded(index, self._catalog.write(index)),
+        self._recordings: Pool[tuple[Index, ...], Recorded] = Pool(
+            lambda indexes: Recorded(indexes, self._catalog.write_restore_point(indexes)),
             lambda _, result: self._deliver(result),
             threads=2,
             retries=None,
@@ -94,19 +123,40 @@ class Daemon:
         self._questions: Pool[Surveying, Checked | Surveyed] = Pool(
             self._ask, lambda _, result: self._deliver(result), threads=1, retries=None, name="ask"
         )
-        self._intake = Intake(settings, keys, lambda task, urgency: self._uploads.add(task, urgency=urgency), self._now)
+        self._intake = Intake(settings, keys, self._submit, self._now, self._recognise_names)
+        self._tables = Tables(
+            settings,
+            keys,
+            self._witness,
+            self._pins,
+            Doing(
+                submit=lambda task, urgency: self._uploads.add(task, urgency=urgency),
+                turn=self._turns.next,
+                list_directory=self._intake.list_directory,
+                now=self._now,
+                wall_clock=wall_clock,
+                announce=lambda directory, name, size: self._announcer.stored(directory, name, size, self._now()),
+                let_go=lambda size: self._backlog.count(1, size),
+            ),
+        )
         self._recorder = Recorder(settings, keys)
+        self._table_recorder = TableRecorder(
+            settings, keys, self._tables, self._intake, lambda indexes: self._recordings.add(indexes, urgency=0)
+        )
+        self._next_look_at_pins = 0.0
         self._announcer = Announcer()
         self._started = False
         self._ready = False
         self._unasked: list[Surveying] = []
-        self._backlog = 0
         self._next_report = self._now() + REPORT_SECONDS
         self._next_announcement = 0.0
         self._next_tick = 0.0
 
     def run(self) -> None:
         """Work until `stop` is called. Raises `StoreRefused` if the store will not do what it is needed for."""
+        # The watcher's thread has milliseconds to open what Cassandra deletes, and each time it asks the system for
+        # something another thread may take the interpreter, for 5 ms if nobody says less.
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._watcher.start()
         self._questions.start()
         self._questions.add(Surveying(), urgency=0)
@@ -129,10 +179,16 @@ class Daemon:
     # What other threads call.
 
     def _hear(self, hint: Hint) -> None:
+        self._witness.see(hint)
         if self._inbox.qsize() < INBOX_LIMIT:
             self._inbox.put(hint)
         else:
             self._hints_lost = True
+
+    def _submit(self, task: Task, urgency: int) -> None:
+        if urgency == FRESH:
+            task = replace(task, turn=self._turns.next(task.directory))
+        self._uploads.add(task, urgency=(urgency, task.turn or 0))
 
     def _deliver(self, result: Checked | Surveyed | Recorded | TablesnapError) -> None:
         assert not isinstance(result, TablesnapError), "these pools never give up"
@@ -166,9 +222,13 @@ class Daemon:
     def _handle(self, message: Message) -> None:
         match message:
             case FileHint():
-                directory = self._directories.get(message.directory)
-                if directory is not None:
-                    self._intake.heed(directory, message)
+                self._heed_file(message)
+            case Committed():
+                self._heed_committed(message)
+            case LogGone():
+                table = self._tables.table_of(self._directories.get(message.directory))
+                if table is not None:
+                    self._tables.heed_log_gone(table, message)
             case DirectoryHint():
                 self._heed_directory(message)
             case DirectoryGone():
@@ -186,6 +246,10 @@ class Daemon:
             case Recorded():
                 self._heed_recorded(message)
             case Rescan():
+                for directory in self._directories.values():
+                    directory.device = None  # whoever asks has seen to it that the right disk is there
+                for table in self._tables.tables.values():
+                    self._tables.try_again(table)
                 self._rescan("that was asked for")
             case Stop():
                 raise AssertionError("a stop is seen before it is handled")
@@ -196,9 +260,11 @@ class Daemon:
             self._hints_lost = False
             self._rescan("more happens than can be followed")
         self._intake.queue_the_still(self._directories)
-        self._count_let_go()
+        while self._intake.let_go:
+            self._backlog.count(1, self._intake.let_go.pop().incarnation.size)
+        self._tick_tables(now)
         for directory in list(self._directories.values()):
-            if recording.is_due(directory, now):
+            if directory.table is None and recording.is_due(directory, now):
                 self._record(directory, overdue=recording.is_overdue(directory, now))
         if now >= self._next_announcement:
             self._announcer.announce(self._directories, now)
@@ -207,16 +273,93 @@ class Daemon:
             self._next_report = now + REPORT_SECONDS
             self._report_what_waits()
 
+    def _tick_tables(self, now: float) -> None:
+        if now >= self._next_look_at_pins:
+            self._next_look_at_pins = now + PINS_SECONDS
+            self._tables.holder.keep_within(self._tables.tables, self._settings.pin_limit)
+        for table in list(self._tables.tables.values()):
+            if not table.begun and table.look_at is not None and now >= table.look_at:
+                self._gather(table)
+                self._begin_table(table, frozenset())
+        self._tables.tick(now)
+        for table in list(self._tables.tables.values()):
+            if not table.begun:
+                continue
+            table_recording.stir(table, now)
+            for directory in table.directories.values():
+                if directory.changed_since is not None:
+                    directory.changed_since = None
+                    table.note_change(now)
+            if table_recording.is_due(table, now, self._settings.index_interval):
+                self._table_recorder.record(table)
+
     def _rescan(self, reason: str) -> None:
         log.info("looking at every directory, because %s", reason)
         for directory in self._directories.values():
             directory.given_up.clear()
         self._watcher.rescan()
 
-    def _heed_directory(self, hint: DirectoryHint) -> None:
+    def _heed_file(self, hint: FileHint) -> None:
         directory = self._directories.get(hint.directory)
         if directory is None:
+            return
+        if directory.table is None and not directory.listed and hint.happening is not Happening.GONE:
+            component = sstable.parse(hint.name)
+            if sstable.is_transaction_log(hint.name) if component is None else sstable.has_transactions(component):
+                self._recognise(directory, hint.name)
+        if directory.listed and place_of(directory.path).copies:
+            directory.quiet = min(directory.quiet, quiet_of_copies(directory.path, [hint.name]))
+        table = self._tables.table_of(directory)
+        if table is not None and sstable.parse(hint.name) is not None:
+            self._tables.follower.heed(table, hint)
+        else:
+            self._intake.heed(directory, hint)
+
+    def _recognise_names(self, directory: Directory, names: Iterable[str]) -> None:
+        self._tables.recognise(directory, names)
+
+    def _recognise(self, directory: Directory, name: str) -> None:
+        """Find out whether *directory*, in which Cassandra or Scylla made *name*, is one of a table."""
+        self._intake.list_directory(directory)
+        self._tables.recognise(directory, [name])
+        if directory.table is not None:
+            for known in (directory.pending, directory.found, directory.stored):
+                for name in [name for name in known if sstable.parse(name) is not None]:
+                    del known[name]
+
+    def _heed_committed(self, committed: Committed) -> None:
+        directory = self._directories.get(committed.directory)
+        if directory is not None and directory.table is None:
+            self._recognise(directory, committed.transaction.name)
+        # The log names all data directories. One of which nothing was heard yet must not be left out of the addition.
+        for path in {path for path, _ in (*committed.transaction.added, *committed.transaction.removed)}:
+            other = self._directories.get(path)
+            if other is not None and other.table is None:
+                self._recognise(other, committed.transaction.name)
+        table = self._tables.table_of(directory)
+        if table is not None:
+            self._tables.follower.commit(table, committed)
+        else:
+            self._tables.holder.release_all(committed.pins)
+
+    def _gather(self, table: Table) -> None:
+        """Look at the table's directories of which nothing was heard yet: on another disk, it may hold its share."""
+        for directory in list(self._directories.values()):
+            if directory.table is None and not directory.listed and place_of(directory.path).table == table.name:
+                self._intake.list_directory(directory)
+
+    def _begin_table(self, table: Table, taken: frozenset[str]) -> Judged:
+        points = [one.point for one in table.directories.values() if one.point is not None]
+        table.newest = newest_of(points)
+        return self._tables.beginner.begin(table, taken)
+
+    def _heed_directory(self, hint: DirectoryHint) -> None:
+        directory = self._directories.get(hint.directory)
+        if directory is None and self._tables.is_left_out(hint.directory, self._directories):
+            return
+        if directory is None:
             directory = self._directories[hint.directory] = Directory(path=hint.directory)
+            self._tables.note_watched(hint.directory)
             if hint.at_start:
                 self._intake.look_at_start(directory)
                 return
@@ -225,16 +368,25 @@ class Daemon:
                 self._survey((directory.path,), (directory.path,))
         if self._intake.look(directory) is not None:
             directory.last_event = self._now()
+        table = self._tables.table_of(directory)
+        if table is not None:
+            table.look_at = self._now()
 
     def _heed_gone(self, path: str) -> None:
         directory = self._directories.pop(path, None)
         if directory is not None:
             self._intake.forget(directory)
-            self._count_backlog(sum(one.found for one in directory.pending.values()), 0)
+            self._tables.leave(directory)
+            self._backlog.count(sum(one.found for one in directory.pending.values()), 0)
             log.warning("%s is gone; its restore points stay in the store", path)
 
     def _heed_started(self, started: Started) -> None:
-        found = [one for directory in self._directories.values() for one in directory.found.values()]
+        held = {path: self._sstables_in(directory) for path, directory in self._directories.items()}
+        found = [
+            one
+            for path, directory in self._directories.items()
+            for one in (*directory.found.values(), *held[path].values())
+        ]
         log.info(
             "watching %s below %s; found %s, %s",
             spell_count(started.directories, "directory"),
@@ -255,10 +407,20 @@ class Daemon:
             frozenset(
                 self._keys.plain(os.path.join(directory.path, name))
                 for directory in self._directories.values()
-                for name in directory.found
+                for name in (*directory.found, *held[directory.path])
             ),
             at_start=True,
         )
+
+    def _sstables_in(self, directory: Directory) -> dict[str, Incarnation]:
+        """Return the components in a table's directory; whether they are live is asked once the store was."""
+        if directory.table is None:
+            return {}
+        try:
+            listing = look_at_directory(directory.path)
+        except OSError:
+            return {}
+        return {name: one for name, one in listing.files.items() if sstable.parse(name) is not None}
 
     def _warn_of_what_is_below(self) -> None:
         for path in self._settings.paths:
@@ -303,9 +465,17 @@ class Daemon:
             if directory is None or directory.surveyed:
                 continue
             self._adopt(directory, surveyed.survey.newest.get(path))
+            directory.point = surveyed.survey.points.get(path)
             judged += self._intake.judge_found(directory, surveyed.survey.taken)
+        for table in list(self._tables.tables.values()):
+            if not table.begun and table.directories.keys() & set(surveyed.asked.directories):
+                if not surveyed.asked.at_start:  # then every directory was looked at a moment ago
+                    self._gather(table)
+                judged += self._begin_table(table, surveyed.survey.taken)
         if surveyed.asked.at_start:
-            self._say_what_was_found(judged)
+            self._backlog.begin(judged)
+            for directory in self._directories.values():
+                delete_stored(directory, self._settings)
 
     def _adopt(self, directory: Directory, newest: Index | None) -> None:
         """Go on from the newest index that the store has of *directory*."""
@@ -316,27 +486,12 @@ class Daemon:
             directory.last_index = self._now() - max(0.0, age)
             directory.note_change(self._now())  # what came and went meanwhile shows when it is looked at
 
-    def _say_what_was_found(self, judged: Judged) -> None:
-        if judged.stored or judged.waiting:
-            log.info(
-                "of the files found at start, stored already: %d; still to be stored or compared: %d (%s)",
-                judged.stored,
-                judged.waiting,
-                spell_size(judged.size),
-            )
-        if judged.left_alone:
-            log.warning(
-                "left unprotected, because -B was not given: %s found at start; with -B they are stored too",
-                spell_count(judged.left_alone, "file"),
-            )
-        if judged.waiting:
-            self._backlog = judged.waiting
-            self._progress.begin(judged.waiting, judged.size)
-        for directory in self._directories.values():
-            self._delete_stored(directory)
-
     def _heed_finished(self, finished: Finished) -> None:
         task, result = finished.task, finished.result
+        if task.sstable is not None:
+            if self._tables.holder.finish(self._tables.tables.get(task.table), task, result):
+                self._next_tick = 0.0  # an index may be due at once
+            return
         directory = self._directories.get(task.directory)
         pending = directory.pending.get(task.name) if directory else None
         if directory is None or pending is None or not pending.queued:
@@ -350,11 +505,11 @@ class Daemon:
             return
         if isinstance(result, Protected) and result.because_named and result.file.key not in directory.named:
             # The index that kept a purge off that object has been followed by one that does not: store it anew.
-            self._uploads.add(task, urgency=FRESH)
+            self._submit(task, FRESH)
             return
         del directory.pending[task.name]
         if task.found:
-            self._count_backlog(1, pending.incarnation.size)
+            self._backlog.count(1, pending.incarnation.size)
         if isinstance(result, Protected):
             self._heed_protected(directory, task, result)
         elif isinstance(result, FileVanished):
@@ -376,18 +531,7 @@ class Daemon:
             log.debug("%s was stored already as %s", os.path.join(task.directory, task.name), result.file.key)
         if not self._settings.with_index:
             directory.changed_since = None
-            self._delete_stored(directory)
-
-    def _count_backlog(self, files: int, size: int) -> None:
-        if self._backlog and files:
-            self._backlog -= files
-            self._progress.advance(files, size)
-            if self._backlog <= 0:
-                self._progress.end()
-
-    def _count_let_go(self) -> None:
-        while self._intake.let_go:
-            self._count_backlog(1, self._intake.let_go.pop().incarnation.size)
+            delete_stored(directory, self._settings)
 
     def _record(self, directory: Directory, *, overdue: bool) -> None:
         """Look at *directory* and have its restore point written, unless something new is seen and there is time."""
@@ -398,6 +542,13 @@ class Daemon:
         unknown = self._intake.unknown(directory, listing)
         for name in unknown:
             self._intake.take(directory, name, finished=False)
+        if directory.locked:
+            directory.last_event = self._now()
+            return
+        if directory.device not in (None, listing.device):
+            self._miss_device(directory)
+            return
+        directory.device = listing.device
         if unknown and not overdue:
             return
         index = self._recorder.compose(directory, listing, taken_at) if self._settings.with_index else None
@@ -406,65 +557,51 @@ class Daemon:
         directory.last_index = self._now()
         if index is not None:
             directory.index_in_flight = True
-            self._recordings.add(index, urgency=0)
+            self._recordings.add((index,), urgency=0)
+
+    def _miss_device(self, directory: Directory) -> None:
+        directory.changed_since = None
+        log.error(
+            "%s is on another file system than at its last index; was a disk unmounted, or another mounted? Nothing is "
+            "recorded of it until the right one is back; if this one is right, send HUP",
+            directory.path,
+        )
 
     def _heed_recorded(self, recorded: Recorded) -> None:
-        index = recorded.index
+        index = recorded.indexes[0]
         directory = self._directories.get(index.directory)
+        table = next((one for one in self._tables.tables.values() if index.directory in one.directories), None)
+        if table is not None and table.index_in_flight:
+            self._table_recorder.recorded(table, recorded)
+            for part in table.directories.values():
+                delete_stored(part, self._settings)
+            return
         if directory is None:
             return
         directory.index_in_flight = False
         self._set_newest(directory, index)
         if index.missing:
-            log.debug("recorded %s: %d files, %d missing", recorded.key, len(index.files), len(index.missing))
+            log.debug("recorded %s: %d files, %d missing", recorded.keys[0], len(index.files), len(index.missing))
         else:
-            log.debug("recorded %s: %d files", recorded.key, len(index.files))
-        self._delete_stored(directory)
+            log.debug("recorded %s: %d files", recorded.keys[0], len(index.files))
+        delete_stored(directory, self._settings)
 
     def _set_newest(self, directory: Directory, newest: Index | None) -> None:
         directory.newest = newest
         directory.named = frozenset(newest.keys(self._keys.below(directory.path)) if newest else ())
 
-    def _delete_stored(self, directory: Directory) -> None:
-        """With ``--delete-on-backup``: delete what the newest index names as stored; without indexes, what is stored.
-
-        In this order because a file that no restore point names could not be found again once it is gone here.
-        """
-        if not self._settings.delete_on_backup:
-            return
-        for name, stored in list(directory.stored.items()):
-            named = directory.newest is not None and directory.newest.files.get(name) == stored.file
-            if name in directory.pending or not (named or not self._settings.with_index):
-                continue
-            path = os.path.join(directory.path, name)
-            here = look_at_file(path)
-            if here is None or not here.same_as(stored.incarnation):
-                continue  # another life of the name, which is not stored
-            try:
-                directory.own_deletions.add(name)
-                os.unlink(path)
-            except OSError as error:
-                directory.own_deletions.discard(name)
-                log.error("cannot delete %s after its backup: %s", path, error.strerror)
-            else:
-                del directory.stored[name]
-                log.debug("deleted %s after its backup", path)
-
     def _report_what_waits(self) -> None:
-        waiting = self._waiting()
+        waiting = waiting_in(self._directories.values(), self._tables.tables.values())
         outage = self._questions.outage or self._uploads.outage or self._recordings.outage
         if outage is not None:
             log.warning(
                 "the store has not answered for %s; %s; last error: %s",
                 spell_seconds(self._now() - outage.since),
-                _spell_waiting(waiting, self._now()),
+                spell_waiting(waiting, self._now()),
                 outage.error,
             )
-        elif waiting and not self._backlog:
-            log.info("%s", _spell_waiting(waiting, self._now()))
-
-    def _waiting(self) -> list[Pending]:
-        return [one for directory in self._directories.values() for one in directory.pending.values()]
+        elif waiting and not self._backlog.files:
+            log.info("%s", spell_waiting(waiting, self._now()))
 
     def _finish(self) -> None:
         """End in order: what is in flight, then the indexes of what is stored, `FINISH_SECONDS` at most."""
@@ -473,28 +610,28 @@ class Daemon:
         self._watcher.stop()
         self._questions.stop()
         self._uploads.stop()
-        self._progress.end()
+        self._backlog.end()
         while self._now() < deadline and (self._uploads.busy or not self._inbox.empty()):
             self._handle_waiting(TICK_SECONDS)
         for directory in self._directories.values():
-            if directory.surveyed and directory.changed_since is not None and not directory.index_in_flight:
+            if directory.table is not None or not directory.surveyed:
+                continue
+            if directory.changed_since is not None and not directory.index_in_flight:
                 self._record(directory, overdue=True)
-        while self._now() < deadline and self._is_recording() and self._recordings.outage is None:
-            self._handle_waiting(TICK_SECONDS)
+        for _ in range(LAST_INDEXES):
+            for table in self._tables.tables.values():
+                if table.begun and not table.index_in_flight and not table.absent:
+                    self._table_recorder.record(table, at_stop=True)
+            while self._now() < deadline and self._is_recording() and self._recordings.outage is None:
+                self._handle_waiting(TICK_SECONDS)
         self._announcer.announce(self._directories, self._now(), all_of_them=True)
-        waiting = self._waiting()
+        waiting = waiting_in(self._directories.values(), self._tables.tables.values())
         if waiting:
-            log.warning("stopped; %s; start again with -B to store all of them", _spell_waiting(waiting, self._now()))
+            log.warning("stopped; %s; start again with -B to store all of them", spell_waiting(waiting, self._now()))
         else:
             log.info("stopped; nothing is pending")
 
     def _is_recording(self) -> bool:
+        if any(table.index_in_flight for table in self._tables.tables.values()):
+            return True
         return any(directory.index_in_flight for directory in self._directories.values())
-
-
-def _spell_waiting(waiting: list[Pending], now: float) -> str:
-    if not waiting:
-        return "nothing waits to be stored"
-    size = spell_size(sum(one.incarnation.size for one in waiting))
-    oldest = spell_seconds(now - min(one.since for one in waiting))
-    return f"waiting to be stored: {spell_count(len(waiting), 'file')} ({size}), the oldest for {oldest}"

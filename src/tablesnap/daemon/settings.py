@@ -22,4 +22,7 @@ class Settings:
     threads: int = 4
     retries: int | None = None  # None: for ever
     events: frozenset[str] = frozenset({"IN_MOVED_TO"})  # of IN_MOVED_TO, IN_CLOSE_WRITE, IN_CREATE
+    base_interval: float = 24 * 3600.0  # seconds; 0: a base after every replacement
+    index_interval: float = 10.0  # seconds; 0: an index after every commit
+    pin_limit: int | None = None  # bytes; None: a tenth of the file system
     selection: Selection = field(default_factory=Selection)

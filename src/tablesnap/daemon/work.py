@@ -23,7 +23,7 @@ class Protector:
     def __call__(self, task: Task) -> Protected:
         """Store the file of *task* and return what an index has to say of it."""
         path = os.path.join(task.directory, task.name)
-        with captured(path, pace=self._pace if task.expected else None) as file:
+        with captured(path, pace=self._pace if task.expected else None, pin=task.pin) as file:
             placed = self._uploader.place(
                 file.content,
                 self._keys.plain(path),

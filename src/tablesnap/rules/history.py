@@ -1,15 +1,17 @@
-"""What of a directory a restore point holds: the one place where that is decided.
+"""What of a directory's listing a restore point holds, where no transaction logs say what is live.
 
-For now a directory's live set is its listing after selection. It does not look into Cassandra's transaction logs yet,
-so a listing taken in the middle of a compaction holds some of its inputs and some of its outputs.
+Of a Cassandra table of 3.0 and later a restore point holds a view (`tablesnap.rules.view`). Everywhere else it holds a
+listing after selection: ordinary files, snapshots, and the sstables of 2.0 to 2.2 and of Scylla.
 """
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from tablesnap.rules import sstable
 from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.selection import Selection
+
+_NFS = ".nfs0"
 
 
 def is_backed_up(directory: str, name: str, selection: Selection) -> bool:
@@ -19,9 +21,27 @@ def is_backed_up(directory: str, name: str, selection: Selection) -> bool:
         return False  # never finished under this name, in any version of Cassandra
     if sstable.is_bookkeeping(name):
         return False  # restored, it would make Cassandra delete sstables
+    if name.startswith(_NFS):
+        return False  # a file that is deleted and still open, ours as a pin perhaps, is called so on NFS
     return selection.selects(posixpath.join(directory, name))
 
 
 def live(directory: str, listing: Mapping[str, Incarnation], selection: Selection) -> dict[str, Incarnation]:
-    """Return what of this *listing* of *directory* the restore point of its moment holds."""
-    return {name: one for name, one in listing.items() if is_backed_up(directory, name, selection)}
+    """Return what of this *listing* of *directory* the restore point of its moment holds.
+
+    Scylla gives an sstable's files their names while they are empty still; it is complete when it has a ``TOC.txt``.
+    """
+    unfinished = (_stems(listing, sstable.SCYLLA) | _stems(listing, "TOC.txt.tmp")) - _stems(listing, "TOC.txt")
+    return {
+        name: one
+        for name, one in listing.items()
+        if is_backed_up(directory, name, selection) and not (unfinished and _stem(name) in unfinished)
+    }
+
+
+def _stems(listing: Iterable[str], component: str) -> set[str]:
+    return {_stem(name) for name in listing if name.endswith(component)}
+
+
+def _stem(name: str) -> str:
+    return name[: name.rfind("-") + 1]

@@ -1,4 +1,4 @@
-"""The index: one restore point of one directory, as the object that records it.
+"""The index: one restore point of one directory, or of all directories of one table, as the object that records it.
 
 The body keeps the single pair of 1.x first, so that its restore reads ours; what is ours stands under ``tablesnap``.
 """
@@ -7,19 +7,22 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
+from typing import Any
 
 from tablesnap.checksum import to_hex
 from tablesnap.errors import UnreadableIndex
+from tablesnap.rules import index_fields as field_of
 from tablesnap.rules import sstable
 from tablesnap.rules.incarnation import Incarnation
+from tablesnap.rules.keys import directory_of
 
 FORMAT = 2
 _OURS = "tablesnap"
 _CHECKSUM = re.compile("[0-9a-f]{16}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Owner:
     """Who owns a file; a name is None where the system knows none."""
 
@@ -29,7 +32,7 @@ class Owner:
     group: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # slots: an index of 10,000 sstables has 80,000 of these
 class StoredFile:
     """One file that is stored: what a restore and a check need without asking the store."""
 
@@ -48,7 +51,11 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class Index:
-    """What one directory held at one moment."""
+    """What one directory held at one moment; with `others`, what all directories of one table did.
+
+    In `missing`, `pending` and `unexplained` what was in the index's own directory stands by its name, what was in
+    one of `others` by its absolute path.
+    """
 
     directory: str
     names: tuple[str, ...]  # the pair 1.x reads: what its restore fetches, by the last part of the key
@@ -60,11 +67,17 @@ class Index:
     seen_at: datetime | None = None
     next: tuple[str, ...] = ()  # keys of a base that is being stored; a purge counts them as named
     live: str = ""  # fingerprint of what was live
+    others: Mapping[str, Mapping[str, StoredFile]] = field(default_factory=dict)  # by absolute directory, then by name
+    whole: str = ""  # the key of the index that holds the files of all directories of the table; none are here then
+    covers: tuple[str, ...] = ()  # the directories of the table that were watched by who wrote this
+    unexplained: tuple[str, ...] = ()  # stems of sstables that went without a transaction since the last restore point
     format: int = FORMAT
 
     def keys(self, directory_key: str) -> set[str]:
         """Return every key this index names; *directory_key* is its own key up to the last slash."""
-        named = {file.key for file in self.files.values()} | set(self.next)
+        named = {file.key for files in (self.files, *self.others.values()) for file in files.values()} | set(self.next)
+        if self.whole:
+            named.add(self.whole)
         # 1.x writes names alone. It listed before it uploaded, so such a key may never have existed.
         return named if self.format >= FORMAT else named | {directory_key + name for name in self.names}
 
@@ -109,26 +122,46 @@ def newest_file(files: Mapping[str, StoredFile]) -> StoredFile | None:
 
 def encode(index: Index, directory_key: str) -> bytes:
     """Return the body of *index*; *directory_key* is its own key up to the last slash."""
-    owners = list(dict.fromkeys(file.owner for file in index.files.values()))
-    numbers = {owner: number for number, owner in enumerate(owners)}
-    files = {
-        name: [file.size, to_hex(file.checksum), file.mtime_ns, file.mode, numbers[file.owner]]
-        + ([] if file.key == directory_key + name else [file.key])
-        for name, file in index.files.items()
-    }
-    ours = {
+    everywhere = [index.files, *index.others.values()]
+    owners = list(dict.fromkeys(file.owner for files in everywhere for file in files.values()))
+    places = {owner: place for place, owner in enumerate(owners)}
+    ours: dict[str, object] = {
         "format": FORMAT,
         "node": index.node,
-        "taken_at": _spell(index.taken_at),
-        "seen_at": _spell(index.seen_at),
+        "taken_at": field_of.spell(index.taken_at),
+        "seen_at": field_of.spell(index.seen_at),
         "missing": list(index.missing),
         "pending": list(index.pending),
         "owners": [[owner.uid, owner.gid, owner.user, owner.group] for owner in owners],
-        "files": files,
+        "files": _spell_files(index.files, directory_key, places),
         "next": list(index.next),
         "live": index.live,
     }
+    if index.others:
+        ours["others"] = {directory: _spell_other(files, places) for directory, files in index.others.items()}
+    if index.whole:
+        ours["whole"] = index.whole
+    if index.covers:
+        ours["covers"] = list(index.covers)
+    if index.unexplained:
+        ours["unexplained"] = list(index.unexplained)
     return json.dumps({index.directory: list(index.names), _OURS: ours}, separators=(",", ":")).encode("ascii")
+
+
+def _spell_files(
+    files: Mapping[str, StoredFile], directory_key: str, places: Mapping[Owner, int]
+) -> dict[str, list[object]]:
+    return {
+        name: [file.size, to_hex(file.checksum), file.mtime_ns, file.mode, places[file.owner]]
+        + ([] if file.key == directory_key + name else [file.key])
+        for name, file in files.items()
+    }
+
+
+def _spell_other(files: Mapping[str, StoredFile], places: Mapping[Owner, int]) -> dict[str, object]:
+    # Whatever key the files of a directory have, plain or beside, it begins with that of the directory.
+    directory_key = directory_of(next(iter(files.values())).key) if files else ""
+    return {"key": directory_key, "files": _spell_files(files, directory_key, places)}
 
 
 def decode(body: bytes, directory_key: str) -> Index:
@@ -146,84 +179,65 @@ def decode(body: bytes, directory_key: str) -> Index:
             return Index(directory=directory, names=tuple(names), format=1)
         if ours["format"] != FORMAT:
             raise UnreadableIndex(f"its format is {ours['format']}, and this version reads {FORMAT}; use a newer one")
-        owners = [_owner(*owner) for owner in ours["owners"]]
-        return Index(
-            directory=directory,
-            names=tuple(names),
-            files={name: _stored(name, entry, owners, directory_key) for name, entry in ours["files"].items()},
-            missing=_texts(ours["missing"]),
-            pending=_texts(ours["pending"]),
-            node=_text(ours["node"]),
-            taken_at=_moment(ours["taken_at"]),
-            seen_at=_moment(ours["seen_at"]),
-            next=_texts(ours["next"]),
-            live=_text(ours["live"]),
-        )
+        return _ours(directory, tuple(names), ours, directory_key)
     except RecursionError as error:
         raise UnreadableIndex("it is nested deeper than any index") from error
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, StopIteration) as error:
         raise UnreadableIndex(f"it is damaged ({type(error).__name__}: {error})") from error
 
 
-# Every field is looked at here, because whoever has an `Index` goes by it: a purge above all.
+def _ours(directory: str, names: tuple[str, ...], ours: dict[str, Any], directory_key: str) -> Index:
+    owners = [_owner(*owner) for owner in ours["owners"]]
+    index = Index(
+        directory=directory,
+        names=names,
+        files=_files(ours["files"], owners, directory_key),
+        missing=field_of.texts(ours["missing"]),
+        pending=field_of.texts(ours["pending"]),
+        node=field_of.text(ours["node"]),
+        taken_at=field_of.moment(ours["taken_at"]),
+        seen_at=field_of.moment(ours["seen_at"]),
+        next=field_of.texts(ours["next"]),
+        live=field_of.text(ours["live"]),
+        others={other: _other(part, owners) for other, part in field_of.members(ours.get("others", {})).items()},
+        whole=field_of.text(ours.get("whole", "")),
+        covers=field_of.texts(ours.get("covers", [])),
+        unexplained=field_of.texts(ours.get("unexplained", [])),
+    )
+    if directory in index.others:
+        raise ValueError(f"{directory} is the index's own directory and one of the others")
+    if index.whole and (index.files or index.others):
+        raise ValueError("it has files of its own, and another index for its files")
+    return index
 
 
-def _stored(name: str, entry: list[object], owners: list[Owner], directory_key: str) -> StoredFile:
+def _files(spelt: object, owners: list[Owner], directory_key: str) -> dict[str, StoredFile]:
+    return {name: _stored(name, entry, owners, directory_key) for name, entry in field_of.members(spelt).items()}
+
+
+def _other(spelt: object, owners: list[Owner]) -> dict[str, StoredFile]:
+    part = field_of.members(spelt)
+    return _files(part["files"], owners, field_of.text(part["key"]))
+
+
+def _stored(name: str, entry: Any, owners: list[Owner], directory_key: str) -> StoredFile:
     size, checksum, mtime_ns, mode, owner, *key = entry
-    if len(key) > 1 or not _CHECKSUM.fullmatch(_text(checksum)):
+    if len(key) > 1 or not _CHECKSUM.fullmatch(field_of.text(checksum)):
         raise ValueError(f"{entry!r} describes no file")
     return StoredFile(
-        key=_text(key[0]) if key else directory_key + name,
-        size=_natural(size),
-        checksum=int(_text(checksum), 16),
-        mtime_ns=_whole(mtime_ns),
-        mode=_natural(mode),
-        owner=owners[_natural(owner)],
+        key=field_of.text(key[0]) if key else directory_key + name,
+        size=field_of.natural(size),
+        checksum=int(field_of.text(checksum), 16),
+        mtime_ns=field_of.whole_number(mtime_ns),
+        mode=field_of.natural(mode),
+        owner=owners[field_of.natural(owner)],
     )
 
 
 def _owner(uid: object, gid: object, user: object, group: object) -> Owner:
     return Owner(
-        uid=_natural(uid),
-        gid=_natural(gid),
-        user=None if user is None else _text(user),
-        group=None if group is None else _text(group),
+        uid=field_of.natural(uid),
+        gid=field_of.natural(gid),
+        user=None if user is None else field_of.text(user),
+        group=None if group is None else field_of.text(group),
     )
-
-
-def _whole(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{value!r} is no whole number")
-    return value
-
-
-def _natural(value: object) -> int:
-    number = _whole(value)
-    if number < 0:
-        raise ValueError(f"{number} is below nothing")
-    return number
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise TypeError(f"{value!r} is no list")
-    return tuple(_text(one) for one in value)
-
-
-def _moment(value: object) -> datetime:
-    moment = datetime.fromisoformat(_text(value))
-    if moment.tzinfo is None:
-        raise ValueError(f"{value!r} does not say its time zone")
-    return moment
-
-
-def _spell(moment: datetime | None) -> str:
-    if moment is None:
-        raise ValueError("a restore point without a moment")
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

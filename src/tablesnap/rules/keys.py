@@ -49,7 +49,8 @@ def plain_of(key: str) -> str:
 def index_key(newest: str, moment: datetime | None = None) -> str:
     """Return the key of the index whose newest sstable or file is stored as *newest*.
 
-    *moment* is given where an earlier restore point has that key.
+    *moment* is given where an earlier restore point has that key, and where the directory holds nothing: *newest* is
+    the directory's own key then, up to the last slash.
     """
     ending = f"~{spell_moment(moment)}" if moment else ""
     return f"{newest}{ending}{INDEX_ENDING}"

@@ -13,7 +13,7 @@ from obstore import store
 from obstore.exceptions import BaseError
 
 from tablesnap.errors import KeyRefused, StoreRefused
-from tablesnap.store.azure_account import Account, find_account, list_blobs
+from tablesnap.store.azure_account import Account, find_account, level_of_blobs, list_blobs
 from tablesnap.store.keys import require_utf8, shown
 from tablesnap.store.port import Listed
 from tablesnap.store.remote import RETRIES, RemoteOptions, RemoteStore
@@ -49,6 +49,14 @@ class AzureStore(RemoteStore):
             yield from super().list(prefix)
             return
         yield from list_blobs(self._account, self._container, prefix, ca_bundle=self._ca_bundle)
+
+    def level(self, prefix: str) -> "Iterator[Listed | str]":
+        """Yield one level, exactly as `list` does."""
+        require_utf8(prefix)
+        if not self._account.can_sign:
+            yield from super().level(prefix)
+            return
+        yield from level_of_blobs(self._account, self._container, prefix, ca_bundle=self._ca_bundle)
 
     def _require_key(self, key: str) -> None:
         super()._require_key(key)

@@ -70,18 +70,48 @@ def list_blobs(
     account: Account, container: str, prefix: str, *, ca_bundle: str | None, page: int = LARGEST_PAGE
 ) -> Iterator[Listed]:
     """Yield every blob under its exact name, *page* by page."""
-    asked = {"comp": "list", "maxresults": str(page), "prefix": prefix, "restype": "container"}
-    marker = ""
+    asked = {"maxresults": str(page), "prefix": prefix}
+    for answer in _pages(account, container, asked, ca_bundle):
+        yield from _blobs(answer)
+
+
+def level_of_blobs(
+    account: Account, container: str, prefix: str, *, ca_bundle: str | None, page: int = LARGEST_PAGE
+) -> "Iterator[Listed | str]":
+    """Yield what begins with *prefix*, up to the next slash: blobs, and the beginnings of others' names."""
+    asked = {"maxresults": str(page), "prefix": prefix, "delimiter": "/"}
+    for answer in _pages(account, container, asked, ca_bundle):
+        yield from _blobs(answer)
+        for folder in answer.iter("BlobPrefix"):
+            yield _name(folder)
+
+
+def _pages(account: Account, container: str, asked: Mapping[str, str], ca_bundle: str | None) -> Iterator[ET.Element]:
+    query = {"comp": "list", "restype": "container", **asked}
     while True:
-        query = asked | ({"marker": marker} if marker else {})
         answer = _parsed(_get(account, container, query, ca_bundle), container)
-        for blob in answer.iter("Blob"):
-            # With a hierarchical namespace, folders are listed among the blobs.
-            if blob.findtext("Properties/ResourceType") != "directory":
-                yield _listed(blob)
+        yield answer
         marker = answer.findtext("NextMarker") or ""
         if not marker:
             return
+        query["marker"] = marker
+
+
+def _blobs(answer: ET.Element) -> Iterator[Listed]:
+    for blob in answer.iter("Blob"):
+        # With a hierarchical namespace, folders are listed among the blobs.
+        if blob.findtext("Properties/ResourceType") != "directory":
+            yield Listed(
+                key=_name(blob),
+                size=int(blob.findtext("Properties/Content-Length") or 0),
+                modified=parsedate_to_datetime(blob.findtext("Properties/Last-Modified") or "").astimezone(UTC),
+            )
+
+
+def _name(entry: ET.Element) -> str:
+    name = entry.find("Name")
+    text = (name.text or "") if name is not None else ""
+    return unquote(text) if name is not None and name.get("Encoded") == "true" else text
 
 
 def _parsed(page: bytes, container: str) -> ET.Element:
@@ -89,16 +119,6 @@ def _parsed(page: bytes, container: str) -> ET.Element:
         return ET.fromstring(page)
     except ET.ParseError as error:
         raise StoreUnavailable(f"az://{container} answered with no listing: {error}; is a proxy in between?") from error
-
-
-def _listed(blob: ET.Element) -> Listed:
-    name = blob.find("Name")
-    text = (name.text or "") if name is not None else ""
-    return Listed(
-        key=unquote(text) if name is not None and name.get("Encoded") == "true" else text,
-        size=int(blob.findtext("Properties/Content-Length") or 0),
-        modified=parsedate_to_datetime(blob.findtext("Properties/Last-Modified") or "").astimezone(UTC),
-    )
 
 
 def _get(account: Account, container: str, query: Mapping[str, str], ca_bundle: str | None) -> bytes:

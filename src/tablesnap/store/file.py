@@ -16,6 +16,7 @@ import errno
 import fcntl
 import os
 import stat
+import sys
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -115,10 +116,12 @@ class FileStore:
                 metadata=known.metadata if known else {},
             )
 
-    def read(self, key: str) -> Iterator[bytes]:
-        """Yield the object in pieces of `READ_SIZE`."""
+    def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Yield the object, or this range of it, in pieces of `READ_SIZE`."""
+        end = sys.maxsize if length is None else offset + length
         with self._translated(key), self._opened(key) as (descriptor, _):
-            while piece := os.read(descriptor, READ_SIZE):
+            while piece := os.pread(descriptor, min(READ_SIZE, end - offset), offset):
+                offset += len(piece)
                 yield piece
 
     def list(self, prefix: str) -> Iterator[Listed]:
@@ -133,6 +136,26 @@ class FileStore:
                 key = key_of_odd_path(path)
                 if key is not None and key.startswith(prefix):
                     yield Listed(key, status.st_size, _modified(status))
+
+    def level(self, prefix: str) -> "Iterator[Listed | str]":
+        """Look into one folder, and at the odd keys, of which there are few. A folder that holds no object is none."""
+        require_utf8(prefix)
+        with self._translated(prefix):
+            os.stat(self._directory)
+            odd: set[str] = set()
+            for path, status in self._walk(ODD, ""):
+                key = key_of_odd_path(path)
+                if key is None or not key.startswith(prefix):
+                    continue
+                name, slash, _ = key[len(prefix) :].partition("/")
+                if not slash:
+                    yield Listed(key, status.st_size, _modified(status))
+                elif prefix + name + slash not in odd:
+                    odd.add(prefix + name + slash)
+                    yield prefix + name + slash
+            for one in self._entries(prefix):
+                if one not in odd:
+                    yield one
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete each object, then its metadata, then the folders left empty; durable on return."""
@@ -272,6 +295,30 @@ class FileStore:
                     elif entry.is_file(follow_symlinks=False):
                         with suppress(FileNotFoundError):  # deleted this moment
                             yield path, entry.stat(follow_symlinks=False)
+
+    def _entries(self, prefix: str) -> "Iterator[Listed | str]":
+        """Yield the files and the folders whose paths begin with *prefix*, and have no more slashes than it."""
+        folder = prefix.rpartition("/")[0]
+        if folder and not (is_ordinary(folder) and self._is_folder(folder)):
+            return
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self._at(folder)) as entries:
+            for entry in entries:
+                path = f"{folder}/{entry.name}" if folder else entry.name
+                if path == PRIVATE or not is_ordinary_name(entry.name) or not path.startswith(prefix):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    if any(True for _ in self._walk(path, "")):
+                        yield f"{path}/"
+                elif entry.is_file(follow_symlinks=False):
+                    with suppress(FileNotFoundError):  # deleted this moment
+                        status = entry.stat(follow_symlinks=False)
+                        yield Listed(path, status.st_size, _modified(status))
+
+    def _is_folder(self, path: str) -> bool:
+        """Tell whether *path* is a folder of this store, and so no link on the way: those are not followed."""
+        segments = path.split("/")
+        modes = (self._mode("/".join(segments[:depth])) for depth in range(1, len(segments) + 1))
+        return all(mode is not None and stat.S_ISDIR(mode) for mode in modes)
 
     # The directory itself
 

@@ -66,9 +66,9 @@ class MemoryStore:
             metadata=dict(kept.metadata),
         )
 
-    def read(self, key: str) -> Iterator[bytes]:
+    def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Yield the object in pieces of `READ_SIZE`."""
-        data = self._find(key).data
+        data = self._find(key).data[offset:][:length]
         for offset in range(0, len(data), READ_SIZE):
             yield data[offset : offset + READ_SIZE]
 
@@ -77,6 +77,17 @@ class MemoryStore:
         with self._lock:
             found = [Listed(key, len(kept.data), kept.modified) for key, kept in self._kept.items()]
         yield from (listed for listed in found if listed.key.startswith(prefix))
+
+    def level(self, prefix: str) -> "Iterator[Listed | str]":
+        """Yield what there was when it began."""
+        folders: set[str] = set()
+        for listed in self.list(prefix):
+            name, slash, _ = listed.key[len(prefix) :].partition("/")
+            if not slash:
+                yield listed
+            elif name not in folders:
+                folders.add(name)
+                yield prefix + name + slash
 
     def delete(self, keys: Iterable[str]) -> None:
         """Forget these objects."""

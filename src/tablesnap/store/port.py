@@ -111,11 +111,21 @@ class Store(Protocol):
     def head(self, key: str) -> Head:
         """Describe the object under exactly *key*, or raise `NoSuchObject`."""
 
-    def read(self, key: str) -> Iterator[bytes]:
-        """Yield the object under exactly *key* in pieces, or raise `NoSuchObject` (before the first piece)."""
+    def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Yield the object under exactly *key* in pieces, or raise `NoSuchObject` (before the first piece).
+
+        With *offset* and *length* only so many bytes from there on, or as many as there are; nothing beyond the end.
+        """
 
     def list(self, prefix: str) -> Iterator[Listed]:
         """Yield every object whose key begins with *prefix*, under its exact key, in any order, in bounded memory."""
+
+    def level(self, prefix: str) -> "Iterator[Listed | str]":
+        """Yield what begins with *prefix*, up to the next slash, in any order, in bounded memory.
+
+        Objects without another slash in their keys are yielded as they are; for all others, once each, the beginning
+        of their keys that ends with it.
+        """
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete these objects; a key that is not there is no error."""

@@ -39,7 +39,8 @@ from tablesnap.errors import (
     TablesnapError,
 )
 from tablesnap.store.keys import require_utf8, shown
-from tablesnap.store.port import READ_SIZE, Content, Head, Listed
+from tablesnap.store.port import Content, Head, Listed
+from tablesnap.store.strides import read_in_strides
 
 if TYPE_CHECKING:
     from obstore import Attributes
@@ -169,12 +170,13 @@ class RemoteStore:
                 metadata={name: value for name, value in attributes.items() if name not in _NO_METADATA},
             )
 
-    def read(self, key: str) -> Iterator[bytes]:
-        """Yield the object as it arrives."""
+    def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Yield the object, or this range of it, as it arrives: a `STRIDE` at a time."""
         self._require_key(key)
+        if length == 0:
+            self.head(key)
         with self._translated(key):
-            for piece in obstore.get(self._store, key).stream(min_chunk_size=READ_SIZE):
-                yield bytes(piece)
+            yield from read_in_strides(self._store, key, offset, length)
 
     def list(self, prefix: str) -> Iterator[Listed]:
         """Yield what obstore lists, which ends with `StoreRefused` at a key that it cannot name.
@@ -191,6 +193,22 @@ class RemoteStore:
                     key = entry["path"]
                     if key.startswith(prefix) and (entry["size"] or self._exists(key)):
                         yield Listed(key, entry["size"], entry["last_modified"])
+
+    def level(self, prefix: str) -> "Iterator[Listed | str]":
+        """Yield what obstore lists of one level, in memory that grows with it; with the limits that `list` names."""
+        require_utf8(prefix)
+        folder = prefix.rpartition("/")[0]
+        if folder:
+            self._require_key(folder)
+        with self._translated(prefix, listing=True):
+            found = obstore.list_with_delimiter(self._store, prefix=folder or None)
+            for below in found["common_prefixes"]:
+                if f"{below}/".startswith(prefix):
+                    yield f"{below}/"
+            for entry in found["objects"]:
+                key = entry["path"]
+                if key.startswith(prefix) and (entry["size"] or self._exists(key)):
+                    yield Listed(key, entry["size"], entry["last_modified"])
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete in batches. Where one key is not there, the batch says so and no more, so it is done key by key."""

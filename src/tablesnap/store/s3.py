@@ -25,7 +25,8 @@ from tablesnap.store.port import READ_SIZE, Content, Head, Listed
 from tablesnap.store.s3_connection import Connection, Connector, S3Options
 from tablesnap.store.s3_errors import STALE_CREDENTIALS, Answer, RequestUnknown, answer_of, error_of, error_of_answer
 from tablesnap.store.s3_keys import is_plain, require_key
-from tablesnap.store.s3_transfer import LARGEST_PUT, put, put_in_parts
+from tablesnap.store.s3_transfer import LARGEST_PUT, put, put_in_parts, spell_range
+from tablesnap.store.strides import BEYOND_THE_END, STRIDE, read_in_strides
 
 __all__ = ["S3Options", "S3Store"]
 
@@ -121,13 +122,30 @@ class S3Store:
             metadata=answer.get("Metadata", {}),
         )
 
-    def read(self, key: str) -> Iterator[bytes]:
+    def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """See `Store.read`."""
         require_key(key)
+        if length == 0:
+            self.head(key)
+            return
         connection = self._connector.connected()
         self._require_exact(connection, key)
+        if connection.can_move() and is_plain(key):
+            with self._saying(connection, key):
+                yield from read_in_strides(connection.mover(STRIDE), key, offset, length)
+        else:
+            yield from self._get(connection, key, offset, length)
+
+    def _get(self, connection: Connection, key: str, offset: int, length: int | None) -> Iterator[bytes]:
+        asked = {} if offset == 0 and length is None else {"Range": spell_range(offset, length)}
         with self._saying(connection, key):
-            body = connection.client.get_object(Bucket=self._bucket, Key=key)["Body"]
+            try:
+                body = connection.client.get_object(Bucket=self._bucket, Key=key, **asked)["Body"]
+            except ClientError as error:
+                said = answer_of(error)
+                if said is not None and said.status == BEYOND_THE_END:
+                    return
+                raise
         try:
             while True:
                 with self._saying(connection, key):
@@ -140,21 +158,37 @@ class S3Store:
 
     def list(self, prefix: str) -> Iterator[Listed]:
         """See `Store.list`."""
+        for connection, page in self._pages(prefix, {}):
+            yield from self._listed(connection, page, prefix)
+
+    def level(self, prefix: str) -> "Iterator[Listed | str]":
+        """See `Store.level`."""
+        for connection, page in self._pages(prefix, {"Delimiter": "/"}):
+            yield from self._listed(connection, page, prefix)
+            for entry in page.get("CommonPrefixes", []):
+                yield entry["Prefix"]
+
+    def _pages(self, prefix: str, asked: Mapping[str, str]) -> Iterator[tuple[Connection, Mapping[str, Any]]]:
         require_utf8(prefix)
         more: dict[str, str] = {}
         while True:
             connection = self._connector.connected()
             with self._saying(connection):
-                page = connection.client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=PAGE, **more)
-            for entry in page.get("Contents", []):
-                key = entry["Key"]
-                if key.startswith(prefix) and self._is_spelt_out(connection, key, page):
-                    yield Listed(key=key, size=entry["Size"], modified=entry["LastModified"].astimezone(UTC))
+                page = connection.client.list_objects_v2(
+                    Bucket=self._bucket, Prefix=prefix, MaxKeys=PAGE, **asked, **more
+                )
+            yield connection, page
             if not page.get("IsTruncated"):
                 return
             if "NextContinuationToken" not in page:
                 raise StoreRefused(f"{connection.place.of(None)}: the listing broke off, and does not say how to go on")
             more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _listed(self, connection: Connection, page: Mapping[str, Any], prefix: str) -> Iterator[Listed]:
+        for entry in page.get("Contents", []):
+            key = entry["Key"]
+            if key.startswith(prefix) and self._is_spelt_out(connection, key, page):
+                yield Listed(key=key, size=entry["Size"], modified=entry["LastModified"].astimezone(UTC))
 
     def delete(self, keys: Iterable[str]) -> None:
         """See `Store.delete`."""

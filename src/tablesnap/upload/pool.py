@@ -19,6 +19,12 @@ OUTAGE_CAP_SECONDS = 15.0
 T = TypeVar("T")
 R = TypeVar("R")
 
+Urgency = tuple[int, ...]  # smaller is sooner
+
+
+class Cancelled(TablesnapError):
+    """When its turn came nobody wanted it any more; nothing was done."""
+
 
 @dataclass(frozen=True)
 class Outage:
@@ -31,8 +37,10 @@ class Outage:
 @dataclass
 class _Job(Generic[T]):
     item: T
-    urgency: int  # smaller is sooner
-    failures: int = 0
+    urgency: Urgency
+    tries: int = 0
+    failures: int = 0  # those of its own, which are counted against the retries
+    outages: int | None = None  # how many there had been when it was begun; None: one was going on
 
 
 class Pool(Generic[T, R]):
@@ -40,6 +48,9 @@ class Pool(Generic[T, R]):
 
     While the store is away all workers wait together, so that an outage does not use up the patience of every single
     file; one that fails for a reason of its own waits alone.
+
+    Besides the *threads* there are *reserved* ones that take only what *is_urgent*, which must sort before all else.
+    When an item's turn comes, *began* is told, and one that not *is_wanted* any more is reported as `Cancelled`.
     """
 
     def __init__(
@@ -51,22 +62,31 @@ class Pool(Generic[T, R]):
         retries: int | None,
         final: tuple[type[TablesnapError], ...] = (),
         name: str = "upload",
+        reserved: int = 0,
+        is_urgent: Callable[[Urgency], bool] = lambda _: True,
+        is_wanted: Callable[[T], bool] = lambda _: True,
+        began: Callable[[T], None] = lambda _: None,
     ) -> None:
         self._work = work
         self._report = report
         self._retries = retries
         self._final = final
-        self._ready: list[tuple[int, int, _Job[T]]] = []
+        self._is_urgent = is_urgent
+        self._is_wanted = is_wanted
+        self._began = began
+        self._ready: list[tuple[Urgency, int, _Job[T]]] = []
         self._later: list[tuple[float, int, _Job[T]]] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
         self._busy = 0
         self._stopping = False
         self._outage: Outage | None = None
+        self._outages = 0
         self._outage_failures = 0
         self._closed_until = 0.0
         self._threads = [
-            threading.Thread(target=self._run, name=f"{name}-{number}", daemon=True) for number in range(threads)
+            threading.Thread(target=self._run, args=(number < reserved,), name=f"{name}-{number}", daemon=True)
+            for number in range(reserved + threads)
         ]
 
     def start(self) -> None:
@@ -74,11 +94,11 @@ class Pool(Generic[T, R]):
         for thread in self._threads:
             thread.start()
 
-    def add(self, item: T, *, urgency: int) -> None:
-        """Queue *item*."""
+    def add(self, item: T, *, urgency: int | Urgency) -> None:
+        """Queue *item*. Of equal urgency the first to come is the first to go; a number is a tuple of one."""
+        job = _Job(item, (urgency,) if isinstance(urgency, int) else urgency)
         with self._changed:
-            heapq.heappush(self._ready, (urgency, next(self._order), _Job(item, urgency)))
-            self._changed.notify()
+            self._make_ready(job)
 
     def stop(self) -> None:
         """Begin no more items; what is in flight goes on."""
@@ -98,48 +118,55 @@ class Pool(Generic[T, R]):
         with self._changed:
             return self._outage
 
-    def _run(self) -> None:
-        while (job := self._next()) is not None:
-            try:
-                result: R | TablesnapError = self._work(job.item)
-            except TablesnapError as error:
-                result = error
-            except Exception as error:  # a defect of ours must not end the thread: say it, and try the file again
-                log.exception("failed on %s by a defect in tablesnap; please report it", job.item)
-                result = TablesnapError(f"{type(error).__name__}: {error}")
-            self._finished(job, result)
+    def _run(self, urgent_only: bool) -> None:
+        while (job := self._next(urgent_only)) is not None:
+            self._finished(job, self._outcome(job.item))
 
-    def _next(self) -> _Job[T] | None:
+    def _outcome(self, item: T) -> R | TablesnapError:
+        try:
+            self._began(item)
+            return self._work(item) if self._is_wanted(item) else Cancelled("nobody wants it any more")
+        except TablesnapError as error:
+            return error
+        except Exception as error:  # a defect of ours must not end the thread: say it, and try the file again
+            log.exception("failed on %s by a defect in tablesnap; please report it", item)
+            return TablesnapError(f"{type(error).__name__}: {error}")
+
+    def _next(self, urgent_only: bool) -> _Job[T] | None:
         with self._changed:
             while True:
                 if self._stopping:
                     return None
                 now = time.monotonic()
                 while self._later and self._later[0][0] <= now:
-                    job = heapq.heappop(self._later)[2]
-                    heapq.heappush(self._ready, (job.urgency, next(self._order), job))
-                if self._ready and now >= self._closed_until:
+                    self._make_ready(heapq.heappop(self._later)[2])
+                for_us = bool(self._ready) and (not urgent_only or self._is_urgent(self._ready[0][0]))
+                if for_us and now >= self._closed_until:
                     self._busy += 1
-                    return heapq.heappop(self._ready)[2]
+                    job = heapq.heappop(self._ready)[2]
+                    job.outages = None if self._outage else self._outages
+                    return job
                 waits = [self._later[0][0]] if self._later else []
-                waits += [self._closed_until] if self._ready else []
+                waits += [self._closed_until] if for_us else []
                 self._changed.wait(max(0.01, min(waits) - now) if waits else None)
+
+    def _make_ready(self, job: _Job[T]) -> None:
+        heapq.heappush(self._ready, (job.urgency, next(self._order), job))
+        self._changed.notify_all()  # the one thread a plain notify wakes may be reserved for others
 
     def _finished(self, job: _Job[T], result: R | TablesnapError) -> None:
         again = False
         with self._changed:
+            # An outage is no fault of the files it holds up. Only the one whose failure begins it is charged, or a
+            # file that the store breaks off at each time, while it takes others, would be tried for ever.
+            charged = not isinstance(result, StoreUnavailable) or job.outages == self._outages
             self._note_outage(result)
-            if isinstance(result, TablesnapError) and not isinstance(result, self._final):
-                job.failures += 1
+            if isinstance(result, TablesnapError) and not isinstance(result, (Cancelled, *self._final)):
+                job.tries += 1
+                job.failures += charged
                 again = self._retries is None or job.failures <= self._retries
                 if again:
-                    wait = delay(job.failures, cap=OUTAGE_CAP_SECONDS if self._outage else CAP_SECONDS)
-                    heapq.heappush(self._later, (time.monotonic() + wait, next(self._order), job))
-                    self._changed.notify()
-                    if job.failures == 1 and not isinstance(result, StoreUnavailable):
-                        log.warning("failed, and will be tried again: %s", result)
-                    else:
-                        log.debug("failed %d times: %s", job.failures, result)
+                    self._put_off(job, result)
             if not (self._ready or self._later):
                 self._outage = None  # nothing is left that could find out how it ends
         try:
@@ -148,6 +175,15 @@ class Pool(Generic[T, R]):
         finally:
             with self._changed:
                 self._busy -= 1
+
+    def _put_off(self, job: _Job[T], error: TablesnapError) -> None:
+        wait = delay(job.tries, cap=OUTAGE_CAP_SECONDS if self._outage else CAP_SECONDS)
+        heapq.heappush(self._later, (time.monotonic() + wait, next(self._order), job))
+        self._changed.notify()
+        if job.tries == 1 and not isinstance(error, StoreUnavailable):
+            log.warning("failed, and will be tried again: %s", error)
+        else:
+            log.debug("failed %d times: %s", job.tries, error)
 
     def _note_outage(self, result: R | TablesnapError) -> None:
         now = time.monotonic()
@@ -160,6 +196,7 @@ class Pool(Generic[T, R]):
             if self._outage is None:
                 log.warning("the store does not answer; going on to watch, and trying again: %s", result)
                 self._outage = Outage(since=now, error=str(result))
+                self._outages += 1
             else:
                 self._outage = Outage(since=self._outage.since, error=str(result))
             if now >= self._closed_until:

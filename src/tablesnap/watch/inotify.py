@@ -26,7 +26,6 @@ MASK = (
     | flags.MOVE_SELF
     | flags.ONLYDIR
 )
-READ_DELAY_MS = 3  # lets the kernel merge equal events; longer risks an overflow of its queue
 POLL_MS = 500  # how soon a PATH that came back is seen, and a stop
 UNWATCHED_EVERY_SECONDS = 10.0  # how often directories without a watch are looked at
 
@@ -125,7 +124,8 @@ class Watcher:
         if self._inotify is None:
             self._stopped.wait(POLL_MS / 1000)
             return []
-        return list(self._inotify.read(timeout=POLL_MS, read_delay=READ_DELAY_MS))
+        # Without a delay for more to come: a transaction log may live for 5 ms only, and must be opened meanwhile.
+        return list(self._inotify.read(timeout=POLL_MS))
 
     def _heed(self, event: Event) -> None:
         if event.mask & flags.Q_OVERFLOW:

@@ -18,6 +18,8 @@ def spell_seconds(seconds: float) -> str:
 
 
 def spell_count(number: int, thing: str) -> str:
-    """Spell a number of things: ``1 file``, ``2 files``."""
-    plural = thing if number == 1 else (thing[:-1] + "ies" if thing.endswith("y") else thing + "s")
-    return f"{number} {plural}"
+    """Spell a number of things: ``1 file``, ``2 entries``, ``3 days``."""
+    if number == 1:
+        return f"{number} {thing}"
+    changes = thing.endswith("y") and not thing.endswith(("ay", "ey", "oy", "uy"))
+    return f"{number} {thing[:-1]}ies" if changes else f"{number} {thing}s"

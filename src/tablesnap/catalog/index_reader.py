@@ -1,0 +1,73 @@
+"""Reading single indexes, and for those of 1.x what is stored beside them."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tablesnap.errors import KeyRefused, NoSuchObject, StoreRefused, UnreadableIndex
+from tablesnap.rules import points
+from tablesnap.rules.index import FORMAT, Index, decode
+from tablesnap.rules.keys import directory_of
+from tablesnap.rules.points import RestorePoint
+from tablesnap.store.port import Listed, Store
+
+_LISTINGS = 16  # of directories of 1.x that are kept
+
+
+@dataclass(frozen=True)
+class Body:
+    """What was read of one index; or why it cannot be."""
+
+    data: bytes = b""
+    unreadable: str = ""
+
+
+class IndexReader:
+    """Reads indexes; for those of 1.x it lists their directories, once. May be used by several threads."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._listings: dict[str, Mapping[str, int]] = {}
+
+    def read(self, listed: Listed) -> RestorePoint | Index:
+        """Return the restore point of an index; the `Index` itself where it names the one that holds the files.
+
+        One that cannot be read is a restore point as well, which says why. Raises `StoreUnavailable`.
+        """
+        return self.understand(listed, self.fetch(listed))
+
+    def fetch(self, listed: Listed) -> Body:
+        """Return the body of an index as it is stored. Raises `StoreUnavailable`."""
+        try:
+            return Body(b"".join(self._store.read(listed.key, length=listed.size)))
+        except (NoSuchObject, StoreRefused, KeyRefused) as error:
+            return Body(unreadable=str(error))
+
+    def understand(self, listed: Listed, body: Body) -> RestorePoint | Index:
+        """Return what `read` does, of a *body* that was fetched."""
+        directory_key = directory_of(listed.key)
+        if body.unreadable:
+            return points.unreadable_point(listed.key, directory_key, listed.modified, body.unreadable)
+        try:
+            index = decode(body.data, directory_key)
+        except UnreadableIndex as error:
+            return points.unreadable_point(listed.key, directory_key, listed.modified, str(error))
+        if index.whole:
+            return index
+        if index.format < FORMAT:
+            return points.point_of_1x(index, listed.key, listed.modified, self._beside(directory_key))
+        return points.point_of(index, listed.key, listed.modified)
+
+    def _beside(self, directory_key: str) -> Mapping[str, int]:
+        """Return the sizes of the objects in a directory by key, and its folders, of no size."""
+        with self._lock:
+            found = self._listings.get(directory_key)
+        if found is None:
+            level = self._store.level(directory_key)
+            found = dict((one, 0) if isinstance(one, str) else (one.key, one.size) for one in level)
+            with self._lock:
+                while len(self._listings) >= _LISTINGS:
+                    del self._listings[next(iter(self._listings))]
+                self._listings[directory_key] = found
+        return found

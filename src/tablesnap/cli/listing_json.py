@@ -1,0 +1,52 @@
+"""What can be restored, for programs: one JSON object a line."""
+
+from datetime import UTC, datetime
+
+from tablesnap.catalog.summary import Outline, Summary
+from tablesnap.rules.gaps import Gap
+
+
+def summary_fields(summary: Summary) -> dict[str, object]:
+    """Return what is said of one table, or of one directory outside Cassandra."""
+    return {
+        "node": summary.node,
+        "name": summary.name,
+        "directories": list(summary.directories),
+        "restore_points": summary.count,
+        "objects": summary.objects,
+        "stored_bytes": summary.stored,
+        "oldest": _moment(summary.oldest),
+        "newest_whole": _moment(summary.whole),
+        "newest": None if summary.newest is None else outline_fields(summary.newest),
+        "silences": [[_moment(since), _moment(until)] for since, until in summary.silences],
+    }
+
+
+def outline_fields(point: Outline) -> dict[str, object]:
+    """Return what is said of one restore point."""
+    return {
+        "taken_at": _moment(point.taken_at),
+        "seen_at": _moment(point.seen_at),
+        "state": point.state.value,
+        "files": point.files,
+        "live_bytes": point.size,
+        "index": point.key,
+        "format": point.format,
+        "unreadable": point.unreadable,
+        "unexplained": list(point.unexplained),
+        "faults": point.faults,
+        "first_faults": [{"key": fault.key, "path": fault.path, "what": fault.what} for fault in point.examples],
+    }
+
+
+def gap_fields(gap: Gap) -> dict[str, object]:
+    """Return what is said of one gap."""
+    return {
+        "since": _moment(gap.since),
+        "until": _moment(gap.until),
+        "why": "nothing was recorded" if gap.silent else "no complete restore point",
+    }
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,0 +1,175 @@
+"""What can be restored, as a table for people: 80 columns, or as many as the terminal has."""
+
+import posixpath
+import textwrap
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from tablesnap.catalog.summary import Outline, Summary
+from tablesnap.cli.logs import printable
+from tablesnap.rules.gaps import SILENT_AFTER, Gap
+from tablesnap.rules.place import place_of
+from tablesnap.units import spell_count, spell_size
+
+_FIGURES = "{:16}  {:16}  {:>6}  {:>9}  {:>9}  {}"
+_FIGURES_WIDTH = 16 + 2 + 16 + 2 + 6 + 2 + 9 + 2 + 9 + 2 + len("incomplete")
+_POINT = "{:19}  {:16}  {:>6}  {:>9}  {:10}"
+_NAMES = 3  # of sstables, before the rest is counted
+
+
+def spell_minute(moment: datetime) -> str:
+    """Spell a moment to the minute: ``2026-11-22 20:25``."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def spell_second(moment: datetime) -> str:
+    """Spell a moment to the second: ``2026-11-22 20:25:17``."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def spell_span(span: timedelta) -> str:
+    """Spell a long time: ``3 days``, ``5 hours``, ``12 minutes``."""
+    seconds = span.total_seconds()
+    for length, thing in ((24 * 3600, "day"), (3600, "hour")):
+        if seconds >= 2 * length:
+            return spell_count(round(seconds / length), thing)
+    return spell_count(round(seconds / 60), "minute")
+
+
+def name_of(summary_name: str) -> str:
+    """Return what a timeline is called below its heading."""
+    return posixpath.basename(summary_name) or summary_name
+
+
+def heading_of(name: str, directories: Collection[str]) -> str:
+    """Return what stands above a timeline: where its directories are."""
+    if not name.startswith("/"):
+        directories = [directory for directory in directories if not place_of(directory).index] or directories
+    return ", ".join(sorted({posixpath.dirname(directory) for directory in directories}))
+
+
+class SummaryTable:
+    """Lines for the summaries of one node, one after the other."""
+
+    def __init__(self, names: Collection[str], width: int, now: datetime) -> None:
+        longest = max((len(printable(name_of(name))) for name in names), default=0)
+        # Where a name does not fit beside its figures, it has a line to itself: no name is ever cut.
+        self._name = longest if 2 + longest + 2 + _FIGURES_WIDTH <= width else 0
+        self._width = width
+        self._now = now
+        self._heading = ""
+
+    def head(self) -> str:
+        """Return the line above all."""
+        return self._line("", "NEWEST (UTC)", "OLDEST", "POINTS", "LIVE", "STORED", "STATE")
+
+    def lines(self, summary: Summary) -> Iterator[str]:
+        """Yield the lines for one timeline, with what stands above it if that is new."""
+        heading = heading_of(summary.name, summary.directories)
+        if heading != self._heading:
+            self._heading = heading
+            yield ""
+            yield printable(heading)
+        name = printable(name_of(summary.name))
+        if not self._name:
+            yield f"  {name}"
+        newest = summary.newest
+        yield self._line(
+            name,
+            spell_minute(newest.taken_at) if newest else "-",
+            spell_minute(summary.oldest) if summary.oldest else "-",
+            str(summary.count),
+            spell_size(newest.size) if newest else "-",
+            spell_size(summary.stored),
+            newest.state.value if newest else "no index",
+        )
+        for note in _notes(summary, self._now):
+            yield from wrapped(note, self._width, indent=4)
+
+    def _line(self, name: str, *figures: str) -> str:
+        front = f"  {name:{self._name}}  " if self._name else "    "
+        return (front + _FIGURES.format(*figures)).rstrip()
+
+
+def wrapped(note: str, width: int, indent: int) -> list[str]:
+    """Return a note on lines that fit *width*, but for words that are longer than a line."""
+    front = " " * indent
+    return textwrap.wrap(
+        printable(note),
+        max(width, 40),
+        initial_indent=f"{front}! ",
+        subsequent_indent=f"{front}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _notes(summary: Summary, now: datetime) -> Iterator[str]:
+    newest = summary.newest
+    if newest is None:
+        yield (
+            f"{spell_count(summary.objects, 'object')}, and no index that says what belongs together; "
+            "tableslurp --from-objects brings what is whole"
+        )
+        return
+    yield from point_notes(newest)
+    if not newest.is_sound:
+        yield spell_whole(summary)
+    if summary.silences:
+        since, until = summary.silences[-1]
+        times = len(summary.silences)
+        how_often = f"{spell_count(times, 'time')}, the last from" if times > 1 else "from"
+        yield (f"no index was written for more than a day: {how_often} {spell_minute(since)} to {spell_minute(until)}")
+    if newest.record.daily and now - newest.seen_at > SILENT_AFTER:
+        yield f"nothing was recorded since {spell_minute(newest.seen_at)}, for {spell_span(now - newest.seen_at)}"
+
+
+def point_notes(point: Outline) -> Iterator[str]:
+    """Yield what is to be said of one restore point."""
+    if point.unreadable:
+        yield f"{posixpath.basename(point.key)} cannot be read: {point.unreadable}"
+    elif point.faults:
+        first = point.examples[0]
+        more = f", and {point.faults - 1} more" if point.faults > 1 else ""
+        yield f"{_near(first.path, point)} {first.what}{more}"
+    if point.unexplained:
+        names = ", ".join(_near(path, point) for path in point.unexplained[:_NAMES])
+        more = f" and {len(point.unexplained) - _NAMES} more" if len(point.unexplained) > _NAMES else ""
+        yield f"unexplained: {names}{more} went before it without a transaction of Cassandra"
+
+
+def _near(path: str, point: Outline) -> str:
+    """Return a path without what the heading says already."""
+    return path.removeprefix(point.directory + "/")
+
+
+def point_lines(points: Sequence[Outline], gaps: Sequence[Gap], width: int) -> Iterator[str]:
+    """Yield a line for each restore point, the newest first, with the gaps between them."""
+    yield _POINT.format("TAKEN (UTC)", "STILL TRUE", "FILES", "SIZE", "STATE") + "  INDEX"
+    left = sorted(gaps, key=lambda gap: gap.since)
+    for point in points:
+        while left and left[-1].since >= point.taken_at:
+            yield from wrapped(spell_gap(left.pop()), width, indent=2)
+        line = _POINT.format(
+            spell_second(point.taken_at),
+            spell_minute(point.seen_at),
+            str(point.files),
+            spell_size(point.size),
+            point.state.value,
+        )
+        name = printable(posixpath.basename(point.key))
+        yield f"{line}  {name}" if len(line) + 2 + len(name) <= width else line.rstrip()
+        for note in point_notes(point):
+            yield from wrapped(note, width, indent=2)
+
+
+def spell_whole(summary: Summary) -> str:
+    """Spell what is left where the newest restore point is not whole."""
+    return f"the newest whole one was taken at {spell_second(summary.whole)}" if summary.whole else "none is whole"
+
+
+def spell_gap(gap: Gap) -> str:
+    """Spell a gap."""
+    until = f"to {spell_minute(gap.until)}" if gap.until else "to this day"
+    what = "nothing was recorded" if gap.silent else "there is no complete restore point"
+    return f"gap: {what} from {spell_minute(gap.since)} {until}"

@@ -1,0 +1,131 @@
+"""The command line of ``tablelist``, understood."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tablesnap import __version__
+from tablesnap.catalog.finding import tidy
+from tablesnap.cli import flags
+from tablesnap.cli.words import Grammar, expect_sound
+from tablesnap.errors import UsageError
+from tablesnap.store.address import Address, parse_address
+from tablesnap.store.opening import StoreOptions
+
+_USAGE = "tablelist [flags] BUCKET [PATH]"
+_DESCRIPTION = """\
+List what can be restored from BUCKET: nodes, and of each the tables and other
+directories with their restore points. With PATH only what was at or below
+that directory of the node; where PATH is a table's own, its restore points.
+
+BUCKET is a bucket's name (Amazon S3), s3://BUCKET/PREFIX, gs://BUCKET/PREFIX,
+az://CONTAINER/PREFIX or file:///DIRECTORY.
+"""
+_EPILOG = """\
+examples:
+  tablelist my-bucket
+      every node and table: restore points, sizes, whether the newest is whole
+  tablelist -n node2 my-bucket /var/lib/cassandra/data/ks/users-5a1c395e...
+      the restore points of one table, and the gaps between them
+  tablelist --report report.html my-bucket
+      one page to look at, to print or to send
+
+exit codes:
+  0 all that was listed can be restored   1 failed   2 wrong usage
+  3 something is incomplete, unreadable or without an index   130 interrupted
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The whole command line, understood."""
+
+    address: Address
+    store: StoreOptions
+    prefix: str
+    separator: str
+    node: str | None  # None: all there are
+    path: str | None
+    json: bool
+    report: str | None
+
+
+def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
+    """Make the parser that converts values and prints the help, and return all its flags beside it."""
+    parser = flags.Parser(
+        prog="tablelist",
+        usage=_USAGE,
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument_group("what to list").add_argument
+    actions = [
+        add("-n", "--name", metavar="NAME", type=flags.not_empty, help="only this node (default: all there are)"),
+        add("--prefix", "-p", metavar="TEXT", default="", help="what tablesnap was given as --prefix"),
+        add(
+            "--keyname-separator",
+            metavar="TEXT",
+            default=":",
+            help="what tablesnap was given as --keyname-separator (default: %(default)s)",
+        ),
+    ]
+    actions += flags.access_flags(parser.add_argument_group("the store").add_argument)
+    add = parser.add_argument_group("other").add_argument
+    actions += [
+        add("--json", action="store_true", help="one JSON object a line"),
+        add("--report", metavar="FILE.html", help="write a page with a timeline of each table"),
+        add("--version", action="version", version=f"%(prog)s {__version__}", help="print the version and exit"),
+        add("-h", "--help", action="help", help="print this and exit"),
+    ]
+    return parser, actions
+
+
+def grammar_of(actions: Sequence[argparse.Action]) -> Grammar:
+    """Make the grammar that sorts this command's words."""
+    return Grammar(actions, abbreviable=(), shapes={})
+
+
+def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
+    """Understand a command line, or raise `UsageError`."""
+    parser, actions = make_parser()
+    normal: list[str] = []
+    words: list[str] = []
+    for found in map(expect_sound, grammar_of(actions).scan(argv)):
+        texts = tuple(value.text for value in found.values)
+        if found.action is None:
+            words += texts
+        else:
+            normal.append("=".join((found.action.option_strings[-1], *texts)))
+    given = parser.parse_args(normal)
+    if not 1 <= len(words) <= 2:
+        raise UsageError("give BUCKET, and PATH if you like; see --help")
+    if given.json and given.report is not None:
+        raise UsageError("give --json or --report, not both: each says what to do with the listing")
+    bucket = parse_address(words[0])
+    key, secret, token = flags.credentials(given, environ)
+    return Options(
+        address=replace(bucket, prefix=""),
+        store=StoreOptions(
+            access_key=key,
+            secret_key=secret,
+            session_token=token,
+            region=given.aws_region or None,
+            endpoint_url=given.endpoint_url,
+            ca_bundle=given.ca_bundle,
+        ),
+        prefix=bucket.prefix + given.prefix,
+        separator=given.keyname_separator,
+        node=given.name,
+        path=_absolute(words[1]) if len(words) > 1 else None,
+        json=given.json,
+        report=given.report,
+    )
+
+
+def _absolute(word: str) -> str:
+    if not word.startswith("/"):
+        raise UsageError(f"PATH {word!r} is not absolute; give the directory's path on the node that was backed up")
+    return tidy(word)

@@ -1,0 +1,208 @@
+"""Cassandra's tables: which directories are whose, and what is due for each."""
+
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from tablesnap.capture.pin import Pins
+from tablesnap.daemon.bases import Bases
+from tablesnap.daemon.beginning import Beginner
+from tablesnap.daemon.directory import QUIET_SECONDS, Directory
+from tablesnap.daemon.following import Follower
+from tablesnap.daemon.holding import Doing, Holder
+from tablesnap.daemon.messages import LogGone
+from tablesnap.daemon.reconciling import SUSPECT_SECONDS, Reconciler
+from tablesnap.daemon.settings import Settings
+from tablesnap.daemon.table import Table
+from tablesnap.daemon.witness import Witness
+from tablesnap.rules import sstable
+from tablesnap.rules.keys import Keys
+from tablesnap.rules.place import is_copies_of, is_scratch, place_of
+from tablesnap.rules.txnlog import REPLACING
+
+log = logging.getLogger(__name__)
+
+ABSENT_SECONDS = 10.0  # how often is looked whether sstables that went without a cause are back
+SNAPSHOT_SECONDS = 10.0  # in which nothing comes to a snapshot that does not say when it is complete
+_SCYLLA_FIRST = "-TOC.txt.tmp"  # the first file of each of its sstables: the others are still to come
+
+
+class Tables:
+    """Every table. Used by the daemon's one thread alone."""
+
+    def __init__(self, settings: Settings, keys: Keys, witness: Witness, pins: Pins, doing: Doing) -> None:
+        self._settings = settings
+        self._doing = doing
+        self._holder = Holder(settings, pins, doing)
+        self._reconciler = Reconciler(settings, witness, self._holder, doing)
+        self._bases = Bases(settings, self._holder, self._reconciler, doing)
+        self.beginner = Beginner(settings, keys, self._holder, self._reconciler, doing)
+        self.follower = Follower(settings, pins, self._holder, self._reconciler, doing)
+        self._left_out: set[str] = set()
+        self._hidden: dict[str, set[str]] = {}
+        self.tables: dict[str, Table] = {}
+
+    def now(self) -> float:
+        """Return monotonic seconds."""
+        return self._doing.now()
+
+    def wall_clock(self) -> datetime:
+        """Return the moment, by this machine's clock."""
+        return self._doing.wall_clock()
+
+    @property
+    def holder(self) -> Holder:
+        """Who has sstables stored."""
+        return self._holder
+
+    @property
+    def reconciler(self) -> Reconciler:
+        """Who looks at tables."""
+        return self._reconciler
+
+    def recognise(self, directory: Directory, names: Iterable[str]) -> None:
+        """Make *directory* a table's if one of the *names* in it says that Cassandra keeps its transactions there."""
+        place = place_of(directory.path)
+        if place.copies:
+            directory.listed, directory.strict = True, True
+            directory.quiet = quiet_of_copies(directory.path, names)
+        elif is_scratch(directory.path):
+            directory.listed = True
+        if directory.table is not None or directory.listed:
+            return
+        ours, sstables = False, False
+        names = list(names)
+        directory.locked = any(name.endswith(".lockfile") and sstable.is_lock(name) for name in names)
+        for name in names:
+            if name.endswith((sstable.SCYLLA, _SCYLLA_FIRST)):
+                # Scylla has no transaction logs.
+                directory.listed, directory.quiet, directory.strict = True, SUSPECT_SECONDS, True
+                return
+            if not ours:
+                component = sstable.parse(name)
+                sstables = sstables or component is not None
+                ours = sstable.is_transaction_log(name) if component is None else sstable.has_transactions(component)
+        if sstables and not ours:
+            directory.quiet, directory.strict = SUSPECT_SECONDS, True  # of 2.0 to 2.2: no readable history
+        if ours:
+            directory.table = place.table
+            table = self.tables.setdefault(place.table, Table(place.table))
+            table.hidden |= self._hidden.get(place.table, set())
+            table.directories[directory.path] = directory
+            if not table.begun and not directory.found_at:
+                # The look at start. Where it finds nothing of Cassandra's, all that does later came after the start.
+                table.found[directory.path] = frozenset(names)
+            if table.begun and table.newest is not None:
+                directory.named = table.first.named
+            table.look_at = self._doing.now()
+
+    def note_watched(self, path: str) -> None:
+        """Take in that the directory at *path* is watched: an index's may see its first flush any moment."""
+        place = place_of(path)
+        if place.index and not place.copies:
+            self._hidden.setdefault(place.table, set()).add(path)
+            if place.table in self.tables:
+                self.tables[place.table].hidden.add(path)
+
+    def is_left_out(self, path: str, known: Mapping[str, Directory]) -> bool:
+        """Say whether the directory at *path* holds copies, whose bytes are stored already, and nobody asked for it."""
+        above = os.path.dirname(path)
+        if not (above in self._left_out or is_copies_of(path, parent_holds_sstables=_holds_sstables(known.get(above)))):
+            return False
+        if any(is_below(path, asked) and place_of(asked).copies for asked in self._settings.paths):
+            return False
+        patterns = [pattern.pattern for pattern in self._settings.selection.include]
+        if any(word in pattern for pattern in patterns for word in ("snapshots", "backups")):
+            return False
+        self._left_out.add(path)
+        return True
+
+    def try_again(self, table: Table) -> None:
+        """Try again what was given up, and believe the disks that are there now."""
+        table.devices.clear()
+        self._holder.expect(table)
+        for parts in table.parts.values():
+            if parts.sstable in table.needed and any(part.given_up for part in parts.parts.values()):
+                self._holder.store(table, parts)
+
+    def end_epoch(self, table: Table) -> None:
+        """Take in that the last view of an epoch is recorded."""
+        table.history.recorded()
+        self._holder.stir(table)
+
+    def table_of(self, directory: Directory | None) -> Table | None:
+        """Return the table that *directory* is one of."""
+        return self.tables.get(directory.table) if directory is not None and directory.table is not None else None
+
+    def leave(self, directory: Directory) -> None:
+        """Take in that *directory* is gone: a table that was dropped is forgotten, any other is missed."""
+        place = place_of(directory.path)
+        self._hidden.get(place.table, set()).discard(directory.path)
+        if place.table in self.tables:
+            self.tables[place.table].hidden.discard(directory.path)
+        table = self.table_of(directory)
+        if table is None:
+            return
+        if any(one.directory == directory.path for one in table.history.live) or not table.begun:
+            self._reconciler.miss(table, directory.path)
+            return
+        del table.directories[directory.path]
+        if not table.directories:
+            for parts in table.parts.values():
+                self._holder.release(parts)
+            del self.tables[table.name]
+
+    def heed_log_gone(self, table: Table, gone: LogGone) -> None:
+        """Take in that a transaction ended unread: undone by Cassandra, or missed by us."""
+        now = self._doing.now()
+        table.look_at = now + SUSPECT_SECONDS
+        if gone.opened or not table.begun or gone.seen_at < table.looked_at:
+            return
+        log.warning("%s was gone before it could be read", os.path.join(gone.directory, gone.name))
+        operation = sstable.operation_of(gone.name)
+        table.missed.append(operation)
+        if operation not in REPLACING:
+            table.doubt(now)  # what is added from now on may come after rows that were missed
+
+    def tick(self, now: float) -> None:
+        """Do what has become due."""
+        for table in list(self.tables.values()):
+            if table.look_at is not None and now >= table.look_at and table.begun:
+                table.look_at = None
+                self._reconciler.reconcile(table)
+            if table.absent and table.look_at is None:
+                table.look_at = now + ABSENT_SECONDS  # nothing announces a disk that is mounted again
+            if table.suspects:
+                self._reconciler.question_suspects(table, now)
+            if table.moved:
+                self._holder.look_at_moved(table, now)
+            if table.begun:
+                self._bases.settle(table, now)
+            if table.untidy:
+                self._holder.tidy(table)
+
+
+def _holds_sstables(directory: Directory | None) -> bool:
+    if directory is None:
+        return False
+    names = (*directory.found, *directory.stored, *directory.pending, *directory.left_alone)
+    return directory.table is not None or any(sstable.parse(name) is not None for name in names)
+
+
+def quiet_of_copies(directory: str, names: Iterable[str]) -> float:
+    """Return for how long nothing must come to a snapshot or to backups/ before it is one restore point.
+
+    A snapshot's last file is ``schema.cql``, before 3.0 and in system tables ``manifest.json``.
+    """
+    held = set(names)
+    if "schema.cql" in held:
+        return QUIET_SECONDS
+    if "manifest.json" in held or "/snapshots/" not in directory:
+        return SUSPECT_SECONDS
+    return SNAPSHOT_SECONDS
+
+
+def is_below(path: str, directory: str) -> bool:
+    """Say whether *path* is *directory* or something in it."""
+    return path == directory or path.startswith(directory.rstrip("/") + "/")

@@ -1,0 +1,189 @@
+"""Restore points as a reader sees them: which files, under which keys, and whether all of it is there."""
+
+import posixpath
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from tablesnap.rules import sstable
+from tablesnap.rules.index import FORMAT, Index, Owner, StoredFile
+from tablesnap.rules.keys import directory_of
+
+# What stands below a table's directory and is no file: 1.x listed it with the files, by its name.
+_BELOW = ("snapshots", "backups")
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFile:
+    """One file of a restore point. What 1.x did not write down is None; its objects' metadata have some of it."""
+
+    directory: str  # absolute, on the machine that was backed up
+    name: str
+    key: str
+    size: int | None = None  # bytes
+    checksum: int | None = None  # CRC-64/NVME
+    mtime_ns: int | None = None
+    mode: int | None = None
+    owner: Owner | None = None
+
+    @property
+    def path(self) -> str:
+        """Where it was."""
+        return posixpath.join(self.directory, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with what is stored."""
+
+    key: str  # of the object that it is about
+    path: str  # of the file it stands for; of a directory where it is about an index
+    what: str
+
+
+@dataclass(frozen=True)
+class RestorePoint:
+    """What one table, or one directory outside Cassandra, held at one moment."""
+
+    key: str  # of its index
+    directory: str  # of the index; the table may have others
+    taken_at: datetime  # of 1.x and of an index that cannot be read: when the store received it
+    seen_at: datetime  # when it was still so
+    since: datetime  # the same as taken_at, but where it is put together from several indexes: of the oldest
+    node: str = ""
+    files: tuple[KeptFile, ...] = ()
+    missing: tuple[str, ...] = ()  # absolute paths of what was there and is not stored
+    unexplained: tuple[str, ...] = ()
+    covers: tuple[str, ...] = ()  # the directories it speaks of
+    doubts: tuple[Fault, ...] = ()  # where it is put together from several indexes: those that cannot be read
+    format: int = FORMAT
+    unreadable: str = ""  # why its index cannot be read; nothing else is known then
+
+    @property
+    def is_complete(self) -> bool:
+        """Say whether the index names nothing that is not stored; whether the objects are there is for `faults`."""
+        return not (self.missing or self.unreadable or self.doubts)
+
+    @property
+    def is_empty(self) -> bool:
+        """Say whether it says that there was nothing."""
+        return not self.files and self.is_complete
+
+    @property
+    def size(self) -> int:
+        """Bytes, as far as they are known."""
+        return sum(file.size or 0 for file in self.files)
+
+
+def point_of(index: Index, key: str, stored_at: datetime) -> RestorePoint:
+    """Return the restore point of an *index* of ours that was read under *key*; not of one that names another."""
+    taken_at = index.taken_at or stored_at
+    everywhere = {index.directory: index.files, **index.others}
+    return RestorePoint(
+        key=key,
+        directory=index.directory,
+        taken_at=taken_at,
+        seen_at=index.seen_at or taken_at,
+        since=taken_at,
+        node=index.node,
+        files=tuple(
+            _kept(directory, name, file) for directory, files in everywhere.items() for name, file in files.items()
+        ),
+        missing=tuple(posixpath.join(index.directory, name) for name in index.missing),
+        unexplained=tuple(posixpath.join(index.directory, stem) for stem in index.unexplained),
+        covers=index.covers or tuple(everywhere),
+    )
+
+
+def _kept(directory: str, name: str, file: StoredFile) -> KeptFile:
+    return KeptFile(directory, name, file.key, file.size, file.checksum, file.mtime_ns, file.mode, file.owner)
+
+
+def point_of_1x(index: Index, key: str, stored_at: datetime, objects: Mapping[str, int]) -> RestorePoint:
+    """Return the restore point of an *index* of 1.x; *objects* are the sizes of what is stored below its directory,
+    where a folder may stand for what is in it.
+
+    1.x listed all names in a directory, before it stored the files: directories are among them, and transaction logs,
+    which delete sstables where they are restored.
+    """
+    directory_key = directory_of(key)
+    directory = "/" + re.sub("/+", "/", index.directory).strip("/")
+    folders = {rest.split("/")[0] for rest in _below(directory_key, objects) if "/" in rest}
+    files: list[KeptFile] = []
+    missing: list[str] = []
+    for name in index.names:
+        if directory_key + name in objects:
+            if not _is_unfit(name):
+                files.append(KeptFile(directory, name, directory_key + name, objects[directory_key + name]))
+        elif name not in folders and name not in _BELOW and not name.startswith(".") and not _is_unfit(name):
+            missing.append(posixpath.join(directory, name))
+    return RestorePoint(
+        key=key,
+        directory=directory,
+        taken_at=stored_at,
+        seen_at=stored_at,
+        since=stored_at,
+        files=tuple(files),
+        missing=tuple(missing),
+        covers=(directory,),
+        format=1,
+    )
+
+
+def _below(directory_key: str, keys: Iterable[str]) -> Iterable[str]:
+    return (key[len(directory_key) :] for key in keys if key.startswith(directory_key))
+
+
+def _is_unfit(name: str) -> bool:
+    component = sstable.parse(name)
+    return sstable.is_bookkeeping(name) or (component is not None and component.temporary)
+
+
+def unreadable_point(key: str, directory: str, stored_at: datetime, why: str) -> RestorePoint:
+    """Return what stands for an index that cannot be read."""
+    return RestorePoint(key, directory, stored_at, stored_at, stored_at, unreadable=why, format=0)
+
+
+def when(point: RestorePoint) -> tuple[datetime, datetime, str]:
+    """Return what the restore points of one history are ordered by."""
+    return point.taken_at, point.seen_at, point.key
+
+
+def merge(points: Sequence[RestorePoint]) -> RestorePoint:
+    """Return what the directories of one table held together, where several wrote indexes of their own.
+
+    Its index is that of the first, which can be read; any of the others that cannot is a fault of the whole.
+    """
+    first = points[0]
+    readable = [point for point in points if not point.unreadable]
+    return replace(
+        first,
+        taken_at=max(point.taken_at for point in readable),
+        seen_at=max(point.seen_at for point in readable),
+        since=min(point.since for point in readable),
+        files=tuple(file for point in readable for file in point.files),
+        missing=tuple(path for point in readable for path in point.missing),
+        unexplained=tuple(path for point in readable for path in point.unexplained),
+        covers=tuple(sorted({directory for point in readable for directory in point.covers})),
+        doubts=tuple(_illegible(point) for point in points if point.unreadable),
+    )
+
+
+def _illegible(point: RestorePoint) -> Fault:
+    return Fault(point.key, point.directory, f"the index cannot be read: {point.unreadable}")
+
+
+def faults(point: RestorePoint, objects: Mapping[str, int]) -> list[Fault]:
+    """Return what is wrong with *point*, given the sizes of the *objects* there are: no byte of them is looked at."""
+    if point.unreadable:
+        return [_illegible(point)]
+    found = [*point.doubts]
+    found += [Fault(point.key, path, "was there, and was not stored") for path in point.missing]
+    for file in point.files:
+        size = objects.get(file.key)
+        if size is None:
+            found.append(Fault(file.key, file.path, "is not in the store"))
+        elif file.size is not None and size != file.size:
+            found.append(Fault(file.key, file.path, f"has {size} bytes in the store, and had {file.size}"))
+    return found

@@ -1,0 +1,200 @@
+"""Bring one restore point back into an empty directory, checked, and have a second Cassandra read it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tests.cassandra.node import Node
+from tests.daemon.harness import NODE, Bucket, wait_until
+
+from tablesnap.checksum import crc64nvme
+from tablesnap.rules.index import Index, StoredFile, decode
+from tablesnap.rules.keys import Keys, directory_of, is_index
+
+KEYS = Keys(prefix="", node=NODE, separator=":")
+
+Rows = dict[tuple[object, ...], tuple[object, ...]]  # by primary key, the other columns
+
+
+@dataclass(frozen=True)
+class RestorePoint:
+    """One restore point of a table, and the key of the index that has its files."""
+
+    key: str
+    index: Index
+
+    @property
+    def taken_at(self) -> datetime:
+        """The moment it is of."""
+        assert self.index.taken_at
+        return self.index.taken_at
+
+    @property
+    def directories(self) -> dict[str, Mapping[str, StoredFile]]:
+        """Return the files of each of the table's directories."""
+        return {self.index.directory: self.index.files, **self.index.others}
+
+    @property
+    def is_complete(self) -> bool:
+        """Say whether all it names is stored."""
+        return not self.index.missing
+
+
+class RestorePoints:
+    """The restore points of one table in a bucket; an index is read once, as none is ever overwritten."""
+
+    def __init__(self, bucket: Bucket, directories: Collection[Path]) -> None:
+        self._store = bucket.store()
+        self._prefixes = [KEYS.below(str(directory)) for directory in directories]
+        self._read: dict[str, Index] = {}
+
+    def all(self) -> list[RestorePoint]:
+        """Return all there are, in the order of their moments."""
+        for prefix in self._prefixes:
+            for listed in self._store.list(prefix):
+                key = listed.key
+                if is_index(key) and directory_of(key) == prefix and key not in self._read:
+                    self._read[key] = decode(b"".join(self._store.read(key)), prefix)
+        # Of a table with several directories, one index has the files, and the others name it.
+        points = [RestorePoint(key, index) for key, index in self._read.items() if not index.whole]
+        return sorted(points, key=_age)
+
+    def complete(self) -> list[RestorePoint]:
+        """Return those that miss nothing."""
+        return [point for point in self.all() if point.is_complete]
+
+    def has_one_after(self, moment: datetime, limit: float = 3.0) -> bool:
+        """Say whether there is a complete one of *moment* or later, within *limit* seconds."""
+
+        def is_there() -> bool:
+            found = self.complete()[-1:]
+            return bool(found) and found[0].taken_at >= moment
+
+        try:
+            return wait_until(is_there, limit=limit)
+        except AssertionError:
+            return False
+
+    def await_after(self, moment: datetime) -> RestorePoint:
+        """Return the newest complete one once that is of *moment* or later."""
+
+        def newest() -> RestorePoint | None:
+            found = self.complete()[-1:]
+            return found[0] if found and found[0].taken_at >= moment else None
+
+        found = wait_until(newest, f"a restore point of {moment} or later")
+        assert found
+        return found
+
+
+def restore(bucket: Bucket, point: RestorePoint, target: Path) -> dict[str, Path]:
+    """Write all files of *point* below the empty directory *target*; return where each of its directories now is."""
+    assert point.is_complete, f"{point.key} misses {point.index.missing}"
+    assert not target.exists() or not any(target.iterdir()), f"{target} is not empty"
+    store = bucket.store()
+    places = {}
+    for directory, files in point.directories.items():
+        place = places[directory] = target / directory.lstrip("/")
+        place.mkdir(parents=True, exist_ok=True)
+        for name, stored in files.items():
+            body = b"".join(store.read(stored.key))
+            assert len(body) == stored.size, f"{stored.key} has {len(body)} bytes, its index says {stored.size}"
+            assert crc64nvme(body) == stored.checksum, f"{stored.key} is not what {point.key} says"
+            (place / name).write_bytes(body)
+    return places
+
+
+def restore_node(bucket: Bucket, data: Path, scratch: Path) -> None:
+    """Bring back the newest restore point of every directory that was below *data*, which must not be there."""
+    assert not data.exists(), f"{data} is still there"
+    store = bucket.store()
+    newest: dict[str, RestorePoint] = {}
+    for key in sorted(listed.key for listed in store.list(KEYS.below(str(data))) if is_index(listed.key)):
+        index = decode(b"".join(store.read(key)), directory_of(key))
+        before = newest.get(index.directory)
+        if not index.whole and (before is None or _age(before) <= _age(RestorePoint(key, index))):
+            newest[index.directory] = RestorePoint(key, index)
+    for number, point in enumerate(newest.values()):
+        for directory, place in restore(bucket, point, scratch / str(number)).items():
+            # File by file, because the directory of an index lies within that of its table.
+            Path(directory).mkdir(parents=True, exist_ok=True)
+            for file in place.iterdir():
+                if file.is_file():
+                    file.rename(Path(directory) / file.name)
+
+
+def _age(point: RestorePoint) -> tuple[datetime, datetime]:
+    return point.taken_at, point.index.seen_at or point.taken_at
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as a test makes it, and a second Cassandra makes it again."""
+
+    keyspace: str
+    name: str
+    columns: str  # with the primary key, as CREATE TABLE has them
+    key: tuple[str, ...]
+    options: str = "gc_grace_seconds = 0"
+
+    @property
+    def full_name(self) -> str:
+        """Keyspace and name."""
+        return f"{self.keyspace}.{self.name}"
+
+    def create(self, node: Node, options: str | None = None) -> None:
+        """Make the table, and its keyspace if there is none, with *options* other than its own if given."""
+        create_keyspace(node, self.keyspace)
+        node.execute(f"CREATE TABLE IF NOT EXISTS {self.full_name} ({self.columns}) WITH {options or self.options}")
+
+    def rows(self, node: Node, where: str = "") -> Rows:
+        """Read the table."""
+        return {self._key(row): self._rest(row) for row in node.execute(f"SELECT * FROM {self.full_name} {where}")}
+
+    def _key(self, row: Any) -> tuple[object, ...]:
+        return tuple(getattr(row, name) for name in self.key)
+
+    def _rest(self, row: Any) -> tuple[object, ...]:
+        # By name: SELECT * puts the columns in an order of its own.
+        return tuple(value for name, value in sorted(row._asdict().items()) if name not in self.key)
+
+
+def create_keyspace(node: Node, name: str, replicas: int = 1) -> None:
+    """Make a keyspace if there is none."""
+    replication = f"{{'class': 'SimpleStrategy', 'replication_factor': {replicas}}}"
+    node.execute(f"CREATE KEYSPACE IF NOT EXISTS {name} WITH replication = {replication}")
+
+
+class Reader:
+    """A second Cassandra, which reads what was restored."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def read(self, table: Table, directories: Sequence[Path]) -> Rows:
+        """Return the rows of *table* that the sstables in *directories* hold together.
+
+        The files are moved away. Nothing is compacted, so that the rows are those of exactly these sstables.
+        """
+        table.create(
+            self._node,
+            "gc_grace_seconds = 0 AND compaction = {'class': 'SizeTieredCompactionStrategy', 'enabled': false}",
+        )
+        self._node.execute(f"TRUNCATE {table.full_name}")
+        # One by one: the sstables of two disks may have the same names.
+        for directory in directories:
+            data = list(directory.glob("*-Data.db"))
+            if data:
+                said = self._node.nodetool("import", table.keyspace, table.name, directory)
+                left = list(directory.glob("*-Data.db"))
+                assert not left, f"Cassandra did not take {left}: {said}"
+        return table.rows(self._node)
+
+
+def read_back(bucket: Bucket, point: RestorePoint, table: Table, reader: Reader, target: Path) -> Rows:
+    """Restore *point* below *target*, and return the rows that Cassandra finds in it."""
+    places = restore(bucket, point, target)
+    # Those of a secondary index cannot be imported; Cassandra builds it anew from the table's own.
+    return reader.read(table, [place for place in places.values() if not place.name.startswith(".")])
