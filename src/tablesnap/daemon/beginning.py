@@ -1,6 +1,7 @@
 """Begin with a table: go on from its newest index, or from what is on disk."""
 
 import os
+from collections.abc import Callable
 from datetime import datetime
 
 from tablesnap.daemon.directory import Directory
@@ -20,22 +21,36 @@ from tablesnap.rules.view import Name
 class Beginner:
     """Looks at a table for the first time. Used by the daemon's one thread alone."""
 
-    def __init__(self, settings: Settings, keys: Keys, holder: Holder, reconciler: Reconciler, doing: Doing) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        keys: Keys,
+        holder: Holder,
+        reconciler: Reconciler,
+        gather: Callable[[Table], bool],
+        doing: Doing,
+    ) -> None:
         self._settings = settings
         self._keys = keys
         self._holder = holder
         self._reconciler = reconciler
+        self._gather = gather
         self._doing = doing
 
     def begin(self, table: Table, taken: frozenset[str]) -> Judged:
-        """Go on from the newest index and what is on disk."""
+        """Go on from the newest index and what is on disk.
+
+        A directory on another disk, of which nothing was heard yet, may hold its share of what one flush wrote: it is
+        asked after before the look, and again after it. What the look takes in was committed by then, and so written.
+        """
         now, at = self._doing.now(), self._doing.wall_clock()
+        self._gather(table)
         if not all(directory.surveyed for directory in table.directories.values()):
             table.look_at = now + SUSPECT_SECONDS
             return Judged()
         absent, table.absent = table.absent, set()
         looked = self._reconciler.look(table)
-        if looked is None:
+        if looked is None or self._gather(table):
             table.look_at = now + SUSPECT_SECONDS
             return Judged()
         look, listings = looked

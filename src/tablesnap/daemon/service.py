@@ -279,7 +279,6 @@ class Daemon:
             self._tables.holder.keep_within(self._tables.tables, self._settings.pin_limit)
         for table in list(self._tables.tables.values()):
             if not table.begun and table.look_at is not None and now >= table.look_at:
-                self._gather(table)
                 self._begin_table(table, frozenset())
         self._tables.tick(now)
         for table in list(self._tables.tables.values()):
@@ -342,12 +341,6 @@ class Daemon:
         else:
             self._tables.holder.release_all(committed.pins)
 
-    def _gather(self, table: Table) -> None:
-        """Look at the table's directories of which nothing was heard yet: on another disk, it may hold its share."""
-        for directory in list(self._directories.values()):
-            if directory.table is None and not directory.listed and place_of(directory.path).table == table.name:
-                self._intake.list_directory(directory)
-
     def _begin_table(self, table: Table, taken: frozenset[str]) -> Judged:
         points = [one.point for one in table.directories.values() if one.point is not None]
         table.newest = newest_of(points)
@@ -359,7 +352,7 @@ class Daemon:
             return
         if directory is None:
             directory = self._directories[hint.directory] = Directory(path=hint.directory)
-            self._tables.note_watched(hint.directory)
+            self._tables.note_watched(directory)
             if hint.at_start:
                 self._intake.look_at_start(directory)
                 return
@@ -469,8 +462,6 @@ class Daemon:
             judged += self._intake.judge_found(directory, surveyed.survey.taken)
         for table in list(self._tables.tables.values()):
             if not table.begun and table.directories.keys() & set(surveyed.asked.directories):
-                if not surveyed.asked.at_start:  # then every directory was looked at a moment ago
-                    self._gather(table)
                 judged += self._begin_table(table, surveyed.survey.taken)
         if surveyed.asked.at_start:
             self._backlog.begin(judged)

@@ -37,10 +37,11 @@ class Tables:
         self._holder = Holder(settings, pins, doing)
         self._reconciler = Reconciler(settings, witness, self._holder, doing)
         self._bases = Bases(settings, self._holder, self._reconciler, doing)
-        self.beginner = Beginner(settings, keys, self._holder, self._reconciler, doing)
+        self.beginner = Beginner(settings, keys, self._holder, self._reconciler, self._gather, doing)
         self.follower = Follower(settings, pins, self._holder, self._reconciler, doing)
         self._left_out: set[str] = set()
         self._hidden: dict[str, set[str]] = {}
+        self._watched: dict[str, dict[str, Directory]] = {}  # by the table that each would be one of, and path
         self.tables: dict[str, Table] = {}
 
     def now(self) -> float:
@@ -97,13 +98,25 @@ class Tables:
                 directory.named = table.first.named
             table.look_at = self._doing.now()
 
-    def note_watched(self, path: str) -> None:
-        """Take in that the directory at *path* is watched: an index's may see its first flush any moment."""
+    def note_watched(self, directory: Directory) -> None:
+        """Take in that *directory* is watched: an index's may see its first flush any moment."""
+        path = directory.path
         place = place_of(path)
-        if place.index and not place.copies:
+        if place.copies:
+            return
+        self._watched.setdefault(place.table, {})[path] = directory
+        if place.index:
             self._hidden.setdefault(place.table, set()).add(path)
             if place.table in self.tables:
                 self.tables[place.table].hidden.add(path)
+
+    def _gather(self, table: Table) -> bool:
+        """Look at the table's directories of which nothing was heard yet; return whether one is the table's now."""
+        before = len(table.directories)
+        for directory in list(self._watched.get(table.name, {}).values()):
+            if directory.table is None and not directory.listed:
+                self._doing.list_directory(directory)  # which recognises it
+        return len(table.directories) > before
 
     def is_left_out(self, path: str, known: Mapping[str, Directory]) -> bool:
         """Say whether the directory at *path* holds copies, whose bytes are stored already, and nobody asked for it."""
@@ -138,6 +151,7 @@ class Tables:
     def leave(self, directory: Directory) -> None:
         """Take in that *directory* is gone: a table that was dropped is forgotten, any other is missed."""
         place = place_of(directory.path)
+        self._watched.get(place.table, {}).pop(directory.path, None)
         self._hidden.get(place.table, set()).discard(directory.path)
         if place.table in self.tables:
             self.tables[place.table].hidden.discard(directory.path)
