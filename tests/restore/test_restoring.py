@@ -11,7 +11,7 @@ from tests.catalog.stored import Past
 from tests.download.bringing import Count
 
 from tablesnap.catalog.summary import timelines_below
-from tablesnap.restore.choosing import Choice, Chosen, Refusal
+from tablesnap.restore.chosen import Choice, Chosen, Refusal
 from tablesnap.restore.plan import Plan
 from tablesnap.restore.planning import make_plan
 from tablesnap.restore.request import Request

@@ -64,6 +64,22 @@ class Timeline:
                 return point
         return None
 
+    def recorded_by(self, key: str) -> RestorePoint | None:
+        """Return the restore point that the index of this *key* is of, as a whole; None if there is no such index."""
+        listed = self._listed.get(key)
+        if listed is None:
+            return None
+        found = self._read_once(listed)
+        if isinstance(found, Index) and found.whole in self._listed:
+            listed = self._listed[found.whole]
+        here = next(place for place, moment in enumerate(self._moments) if listed in moment)
+        return next((point for point in self._points_at(here, self._read_once) if point.key == listed.key), None)
+
+    @property
+    def indexes(self) -> Iterable[Listed]:
+        """The indexes of all directories, those stored first at the front."""
+        return self._listed.values()
+
     @property
     def count(self) -> int:
         """How many restore points there are, by the listing alone: each is written once in every directory."""

@@ -1,35 +1,291 @@
-"""What was chosen to be restored: of each table, or other directory, a restore point and its files."""
+"""Chooses what is restored: of each history the restore point that was asked for, or why nothing is taken of it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import posixpath
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 from tablesnap.catalog.timeline import Timeline
+from tablesnap.restore.chosen import Choice, Chosen, Refusal
+from tablesnap.restore.from_objects import Found, assemble, group_of
+from tablesnap.restore.request import ALL, NEWER, Request
+from tablesnap.rules import points, sstable
+from tablesnap.rules.keys import INDEX_ENDING, file_of_index, plain_of
 from tablesnap.rules.points import Fault, KeptFile, RestorePoint
+from tablesnap.store.port import Listed, Store
+from tablesnap.units import spell_count, spell_size
+
+EXAMPLES = 5  # faults that a reason names; the others are counted
+_AT_ONCE = 8  # histories that are looked into at a time
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What is taken of one history."""
-
-    timeline: Timeline
-    point: RestorePoint
-    files: tuple[KeptFile, ...]  # those of the restore point that can be fetched, and what is taken besides
-    faults: Sequence[Fault] = ()  # what is missing or wrong
-    superset: bool = False  # sstables that no index names are among the files: deleted rows may show
-    notes: Sequence[str] = ()
+def choose(request: Request, timelines: Sequence[Timeline], store: Store) -> Chosen:
+    """Choose of each of the *timelines*. Raises what the store raises."""
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="choose") as pool:
+        found = list(pool.map(lambda timeline: _Chooser(request, timeline, store).choose(), timelines))
+    return Chosen(
+        choices=[one for one in found if isinstance(one, Choice)],
+        refusals=[one for one in found if isinstance(one, Refusal)],
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A history of which nothing is taken, and why."""
-
-    name: str
-    why: str
+def spell(moment: datetime) -> str:
+    """Spell a *moment* so that ``--at`` with it takes the restore point of exactly then."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """What a restore takes, and what it leaves out."""
+class _Chooser:
+    """Chooses of one history."""
 
-    choices: Sequence[Choice] = ()
-    refusals: Sequence[Refusal] = ()
+    def __init__(self, request: Request, timeline: Timeline, store: Store) -> None:
+        self._request = request
+        self._timeline = timeline
+        self._store = store
+        self._listed: dict[str, Listed] | None = None
+
+    def choose(self) -> Choice | Refusal:
+        if self._request.file:
+            return self._by_file(self._request.file)
+        if self._request.from_objects:
+            return self._from_objects()
+        return self._by_time()
+
+    def _by_file(self, file: str) -> Choice | Refusal:
+        """Take the restore point that was recorded when *file* had been stored; or that of an index by its key."""
+        wanted = plain_of(self._request.keys.plain(posixpath.join(self._request.origin, file)))
+        keys = [
+            one.key for one in self._timeline.indexes if file == one.key or wanted in {file_of_index(one.key), one.key}
+        ]
+        point = self._timeline.recorded_by(keys[-1]) if keys else None
+        if point is None:
+            return self._refuse(
+                f"no restore point was recorded for {file.removesuffix(INDEX_ENDING)}; "
+                f"see tablelist for the restore points there are, and take one with --at"
+            )
+        found = self._faults(point)
+        if found and not (self._request.allow_missing and not point.unreadable):
+            return self._refuse(f"the restore point of {file} is {_spell_faults(found, point)}{self._ways_out(point)}")
+        notes = [f"{keys[-1]} is the newest of {len(keys)} indexes of {file}"] if len(keys) > 1 else []
+        return self._take(point, found, notes)
+
+    def _by_time(self) -> Choice | Refusal:
+        """Take the newest; with a moment given the newest complete one not later than that."""
+        at = self._request.at
+        passed: list[tuple[RestorePoint, list[Fault]]] = []
+        for point in self._timeline.backward(at):
+            found = self._faults(point)
+            if not found and at is None and not passed and (why := self._why_not_empty(point)):
+                return self._refuse(why)
+            if not found or (self._request.allow_missing and not point.unreadable):
+                return self._take(point, found, self._notes(passed))
+            passed.append((point, found))
+            if at is None and not self._request.allow_missing:
+                break
+        if passed:
+            point, found = passed[0]
+            what = "the newest restore point" if at is None else "the newest not later"
+            ways_out = self._ways_out(point)
+            return self._refuse(f"{what}, of {spell(point.taken_at)}, is {_spell_faults(found, point)}{ways_out}")
+        return self._refuse(self._why_none())
+
+    def _from_objects(self) -> Choice | Refusal:
+        """Take what the objects hold besides the newest complete restore point; or without one all they hold."""
+        passed: list[tuple[RestorePoint, list[Fault]]] = []
+        for point in self._timeline.backward():
+            found = self._faults(point)
+            if not found:
+                if self._request.from_objects == NEWER and (why := self._why_not_empty(point)):
+                    return self._refuse(f"{why}; --from-objects=all takes all there is")
+                return self._extend(point, self._notes(passed))
+            passed.append((point, found))
+        objects = self._objects()
+        if not objects:
+            return self._refuse("nothing is stored of it")
+        newest = max(one.modified for one in objects.values())
+        directories = tuple(sorted(self._timeline.directories))
+        nothing = RestorePoint("", directories[0], newest, newest, newest, covers=directories)
+        return self._extend(nothing, ["there is no complete restore point of it", *self._notes(passed)])
+
+    def _extend(self, point: RestorePoint, notes: Sequence[str]) -> Choice:
+        found = self._beyond(point, everything=self._request.from_objects == ALL)
+        taken = {file.path for files in found.files.values() for file in files}
+        replaced = [file for file in point.files if file.path in taken]
+        stems = {group.stem for group in found.sstables}
+        faults = [Fault(path, path, "is not all there, and is not taken") for path in found.unfinished]
+        faults += [
+            Fault(key, key, "has the name of a newer sstable, and is not taken: restore it by itself, with --at")
+            for key in found.passed_over
+            if sstable.is_data(plain_of(key).rpartition("/")[2])
+        ]
+        if stems:
+            count = spell_count(len(stems), "sstable")
+            superset = (
+                f"{count}, {spell_size(found.size)}, in no restore point, among what is taken: nothing that was stored "
+                "is left out, and rows that were deleted may show again"
+            )
+            notes = [*notes, superset]
+        files = [file for file in point.files if file not in replaced]
+        files += [file for group in found.files.values() for file in group]
+        return Choice(self._timeline, point, tuple(files), faults, superset=bool(found.sstables), notes=notes)
+
+    def _take(self, point: RestorePoint, faults: Sequence[Fault], notes: Sequence[str]) -> Choice:
+        files, more = self._fetchable(point, faults)
+        if self._request.at is None and not self._request.file:
+            notes = [*notes, *self._offer(point)]
+        return Choice(self._timeline, point, files, faults, notes=[*notes, *more])
+
+    def _fetchable(self, point: RestorePoint, faults: Sequence[Fault]) -> tuple[tuple[KeptFile, ...], list[str]]:
+        """Return the files of *point* without what is missing or wrong, and without what is of no use then."""
+        wrong = {fault.path for fault in faults}
+        if not wrong:
+            return point.files, []
+        there: defaultdict[tuple[str, str], list[KeptFile]] = defaultdict(list)
+        others: list[KeptFile] = []
+        for file in point.files:
+            component = sstable.parse(file.name)
+            if file.path in wrong:
+                continue
+            if component is None:
+                others.append(file)
+            else:
+                there[file.directory, component.stem].append(file)
+        useless = {
+            (directory, stem)
+            for directory, stem in there
+            if not sstable.is_complete([file.name[len(stem) :] for file in there[directory, stem]])
+        }
+        notes = [
+            f"{posixpath.join(directory, stem)}* is left out: Cassandra cannot read it without what is missing of it"
+            for directory, stem in sorted(useless)
+        ]
+        kept = [file for name, files in there.items() if name not in useless for file in files]
+        return (*others, *kept), notes
+
+    # What there is.
+
+    def _objects(self) -> Mapping[str, Listed]:
+        """Return what is stored of the history. Listed after an index was read: what it names is there before it."""
+        if self._listed is None:
+            self._listed = {
+                one.key: one
+                for part in self._timeline.directories.values()
+                for one in self._store.level(part.key)
+                if isinstance(one, Listed)
+            }
+        return self._listed
+
+    def _faults(self, point: RestorePoint) -> list[Fault]:
+        return points.faults(point, _Sizes(self._objects()))
+
+    def _beyond(self, point: RestorePoint, *, everything: bool) -> Found:
+        """Return what the objects hold besides *point*: what was stored later, or joins a later one; or everything."""
+        objects = self._objects()
+        index = objects.get(point.key)
+        stored = index.modified if index is not None else None
+        directories = {part.key: path for path, part in self._timeline.directories.items()}
+        taken: Iterable[Listed] = objects.values()
+        if not everything and stored is not None:
+            leading = {
+                group_of(one.key)
+                for one in taken
+                if (one.modified >= stored or one.key in point.next) and _leads(one.key)
+            }
+            taken = [one for one in taken if group_of(one.key) in leading]
+        return assemble(
+            taken,
+            directories,
+            named={file.key: file for file in point.files},
+            stored=dict.fromkeys(directories, stored) if stored is not None else {},
+        )
+
+    # What is said.
+
+    def _refuse(self, why: str) -> Refusal:
+        return Refusal(self._timeline.name, why)
+
+    def _why_none(self) -> str:
+        """Say why there is no restore point to choose from."""
+        if self._timeline.count:
+            oldest = self._timeline.oldest()
+            begins = f"; the oldest is of {spell(oldest.taken_at)}" if oldest is not None else ""
+            return f"there is no restore point of {spell(self._request.at or datetime.now(UTC))} or before{begins}"
+        offer = next(iter(self._offer(None)), "nothing that can be read by itself is stored")
+        return f"it has no restore point, as nothing that is stored has an index; {offer}"
+
+    def _why_not_empty(self, point: RestorePoint) -> str:
+        """Say why *point*, the newest, is not taken though it is complete; empty if it may be."""
+        if not point.is_empty:
+            return ""
+        held = next((earlier for earlier in self._timeline.backward() if earlier.files), None)
+        if held is None:
+            return ""
+        now, before = spell(point.taken_at), spell(held.taken_at)
+        return (
+            f"its newest restore point, of {now}, holds nothing: it was truncated or dropped. The last one that holds "
+            f"something is of {before}: take it with --at {before}, or the empty one with --at {now}"
+        )
+
+    def _ways_out(self, refused: RestorePoint) -> str:
+        """Say what to try in place of a restore point that was *refused*."""
+        nearest = self._nearest_complete(refused)
+        how = f"; the nearest complete one is of {spell(nearest.taken_at)}, which --at takes" if nearest else ""
+        how = how or "; there is no complete one"
+        return how if refused.unreadable else f"{how}; --allow-missing takes this one without what is missing"
+
+    def _nearest_complete(self, refused: RestorePoint) -> RestorePoint | None:
+        """Return the newest complete restore point before *refused*, or else the first after it."""
+        later: RestorePoint | None = None
+        for point in self._timeline.all():
+            if point.key == refused.key or self._faults(point):
+                continue
+            if point.taken_at <= refused.taken_at:
+                return point
+            later = point
+        return later
+
+    def _notes(self, passed: Iterable[tuple[RestorePoint, list[Fault]]]) -> list[str]:
+        return [
+            f"the later one of {spell(point.taken_at)} is passed over: it is {_spell_faults(found, point)}"
+            for point, found in passed
+        ]
+
+    def _offer(self, point: RestorePoint | None) -> Iterator[str]:
+        """Offer what the objects alone would bring besides *point*."""
+        if point is None:
+            now = datetime.now(UTC)
+            point = RestorePoint("", min(self._timeline.directories), now, now, now)
+        found = self._beyond(point, everything=False)
+        if found.sstables:
+            count = spell_count(len(found.sstables), "sstable")
+            yield f"{count}, {spell_size(found.size)}, in no restore point yet: --from-objects takes them as well"
+
+
+class _Sizes(Mapping[str, int]):
+    """The sizes of objects, by key."""
+
+    def __init__(self, objects: Mapping[str, Listed]) -> None:
+        self._objects = objects
+
+    def __getitem__(self, key: str) -> int:
+        return self._objects[key].size
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._objects)
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+
+def _leads(key: str) -> bool:
+    """Say whether the object is the Data.db of an sstable, or a file that is none's."""
+    name = plain_of(key).rpartition("/")[2]
+    return sstable.parse(name) is None or sstable.is_data(name)
+
+
+def _spell_faults(found: Sequence[Fault], point: RestorePoint) -> str:
+    if point.unreadable:
+        return f"unreadable: {point.unreadable}"
+    names = "; ".join(f"{fault.path} {fault.what}" for fault in found[:EXAMPLES])
+    more = f"; and {len(found) - EXAMPLES} more" if len(found) > EXAMPLES else ""
+    return f"incomplete: {names}{more}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from tablesnap.download.one import Fetch
-from tablesnap.restore.choosing import Choice, Refusal
+from tablesnap.restore.chosen import Choice, Refusal
 from tablesnap.rules.placing import Renamed
 
 

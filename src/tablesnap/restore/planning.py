@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tablesnap.download.one import Fetch
 from tablesnap.download.owner import PERMISSIONS, NumericOwner
 from tablesnap.restore import ground, owning
-from tablesnap.restore.choosing import Chosen
+from tablesnap.restore.chosen import Chosen
 from tablesnap.restore.comparing import Comparer, look_into
 from tablesnap.restore.plan import Different, Plan
 from tablesnap.restore.removing import plan_removals, users_of

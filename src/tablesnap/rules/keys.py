@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from tablesnap.checksum import to_hex
 
 INDEX_ENDING = "-listdir.json"
+_MOMENT = re.compile(r"~[0-9]{8}T[0-9]{12}Z\Z")
 _BESIDE = re.compile(r"~[0-9a-f]{16}(~[0-9]{8}T[0-9]{12}Z)?\Z")
 
 
@@ -54,6 +55,11 @@ def index_key(newest: str, moment: datetime | None = None) -> str:
     """
     ending = f"~{spell_moment(moment)}" if moment else ""
     return f"{newest}{ending}{INDEX_ENDING}"
+
+
+def file_of_index(key: str) -> str:
+    """Return the plain key of the file whose arrival the index of this *key* recorded."""
+    return plain_of(_MOMENT.sub("", key.removesuffix(INDEX_ENDING)))
 
 
 def is_index(key: str) -> bool:

@@ -55,6 +55,7 @@ class RestorePoint:
     files: tuple[KeptFile, ...] = ()
     missing: tuple[str, ...] = ()  # absolute paths of what was there and is not stored
     unexplained: tuple[str, ...] = ()
+    next: tuple[str, ...] = ()  # keys of what was stored already, and joins a later restore point
     covers: tuple[str, ...] = ()  # the directories it speaks of
     doubts: tuple[Fault, ...] = ()  # where it is put together from several indexes: those that cannot be read
     format: int = FORMAT
@@ -92,6 +93,7 @@ def point_of(index: Index, key: str, stored_at: datetime) -> RestorePoint:
         ),
         missing=tuple(posixpath.join(index.directory, name) for name in index.missing),
         unexplained=tuple(posixpath.join(index.directory, stem) for stem in index.unexplained),
+        next=index.next,
         covers=index.covers or tuple(everywhere),
     )
 
@@ -165,6 +167,7 @@ def merge(points: Sequence[RestorePoint]) -> RestorePoint:
         files=tuple(file for point in readable for file in point.files),
         missing=tuple(path for point in readable for path in point.missing),
         unexplained=tuple(path for point in readable for path in point.unexplained),
+        next=tuple(key for point in readable for key in point.next),
         covers=tuple(sorted({directory for point in readable for directory in point.covers})),
         doubts=tuple(_illegible(point) for point in points if point.unreadable),
     )
