@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 from tablesnap.errors import UsageError
+from tablesnap.store.opening import StoreOptions
 
 SECRETS = ("aws_secret", "aws_token")
 PREDECESSORS_ACCESS = ("--aws-key", "--aws-secret", "--aws-token", "--aws-region")
@@ -40,8 +41,8 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(message.removeprefix("argument "))
 
 
-def access_flags(add: AddArgument) -> list[argparse.Action]:
-    """Add the flags that say which store is meant, and who we are to it."""
+def access_flags(add: AddArgument, *, token: str = "--aws-token") -> list[argparse.Action]:
+    """Add the flags that say which store is meant, and who we are to it; the predecessor's commands call one apart."""
     return [
         add("-k", "--aws-key", metavar="KEY", help="access key id (default: found as the AWS tools find it)"),
         add(
@@ -52,7 +53,7 @@ def access_flags(add: AddArgument) -> list[argparse.Action]:
             "environment, shared config and credentials files with AWS_PROFILE, SSO, web identity, container or "
             "instance role",
         ),
-        add("--aws-token", metavar="TOKEN", help="session token of -k and -s (default: AWS_SECURITY_TOKEN)"),
+        add(token, dest="aws_token", metavar="TOKEN", help="session token of -k and -s (default: AWS_SECURITY_TOKEN)"),
         add(
             "--aws-region",
             metavar="REGION",
@@ -120,6 +121,19 @@ def credentials(given: argparse.Namespace, environ: Mapping[str, str]) -> tuple[
     if token is None and not (given.aws_key and given.aws_secret):
         token = environ.get("AWS_SESSION_TOKEN") or None  # it belongs to the half that the environment gave
     return key, secret, token
+
+
+def reading_options(given: argparse.Namespace, environ: Mapping[str, str]) -> StoreOptions:
+    """Return what the flags of `access_flags` say of the store."""
+    key, secret, token = credentials(given, environ)
+    return StoreOptions(
+        access_key=key,
+        secret_key=secret,
+        session_token=token,
+        region=given.aws_region or None,
+        endpoint_url=given.endpoint_url,
+        ca_bundle=given.ca_bundle,
+    )
 
 
 def storage_class(given: argparse.Namespace) -> str | None:

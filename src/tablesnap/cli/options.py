@@ -46,14 +46,8 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
     normal, words = _sort(list(grammar_of(actions).scan(argv)))
     given = parser.parse_args(normal)
     bucket, paths = _understand_places(given, words)
-    key, secret, token = flags.credentials(given, environ)
-    store = StoreOptions(
-        access_key=key,
-        secret_key=secret,
-        session_token=token,
-        region=given.aws_region or None,
-        endpoint_url=given.endpoint_url,
-        ca_bundle=given.ca_bundle,
+    store = replace(
+        flags.reading_options(given, environ),
         storage_class=flags.storage_class(given),
         encryption=given.with_sse,
         multipart_above=flags.mebibytes(given.max_upload_size),

@@ -1,6 +1,7 @@
-"""The backlog's progress: a bar on a terminal, a log line a minute elsewhere."""
+"""Progress: a bar on a terminal, a log line a minute elsewhere."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 
@@ -22,16 +23,30 @@ log = logging.getLogger(__name__)
 LINE_EVERY = 60.0  # seconds
 
 
-def progress_for(screen: Screen) -> Progress:
-    """Choose how progress is shown."""
-    return BarProgress(screen) if screen.is_terminal else LineProgress()
+def progress_for(screen: Screen, what: str = "backlog") -> Progress:
+    """Choose how progress is shown, of *what*."""
+    return BarProgress(screen, what) if screen.is_terminal else LineProgress(what=what)
+
+
+class SharedProgress:
+    """A progress that several threads advance at once."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._lock = threading.Lock()
+
+    def advance(self, files: int, size: int) -> None:
+        """Count."""
+        with self._lock:
+            self._progress.advance(files, size)
 
 
 class LineProgress:
     """A log line a minute at most, and one at the end."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, what: str = "backlog") -> None:
         self._clock = clock
+        self._what = what
         self._under_way = False
 
     def begin(self, files: int, size: int) -> None:
@@ -50,7 +65,7 @@ class LineProgress:
         now = self._clock()
         if now - self._said >= LINE_EVERY:
             self._said = now
-            log.info("backlog: %s, %s", self._done(), self._left(now - self._began))
+            log.info("%s: %s, %s", self._what, self._done(), self._left(now - self._began))
 
     def end(self) -> None:
         """Say how it ended."""
@@ -59,7 +74,7 @@ class LineProgress:
         self._under_way = False
         took = spell_seconds(self._clock() - self._began)
         whole = self._files_done >= self._files
-        log.info("backlog: %s after %s: %s", "done" if whole else "stopped", took, self._done())
+        log.info("%s: %s after %s: %s", self._what, "done" if whole else "stopped", took, self._done())
 
     def _done(self) -> str:
         sizes = f"{spell_size(self._size_done)} of {spell_size(self._size)}"
@@ -76,8 +91,9 @@ class LineProgress:
 class BarProgress:
     """A bar at the foot of the terminal: files, bytes, rate, time left."""
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: Screen, what: str = "backlog") -> None:
         self._screen = screen
+        self._what = what
         self._bar: Bar | None = None
 
     def begin(self, files: int, size: int) -> None:
@@ -87,7 +103,7 @@ class BarProgress:
             return
         self._files_done = self._size_done = 0
         self._bar = Bar(
-            TextColumn("backlog {task.fields[files]}/{task.fields[of]} files"),
+            TextColumn(f"{self._what} {{task.fields[files]}}/{{task.fields[of]}} files"),
             BarColumn(),
             DownloadColumn(binary_units=True),
             TransferSpeedColumn(),
@@ -98,7 +114,7 @@ class BarProgress:
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._task = self._bar.add_task("backlog", total=size, files=0, of=files)
+        self._task = self._bar.add_task(self._what, total=size, files=0, of=files)
         self._screen.bar_begins()
         self._bar.start()
 

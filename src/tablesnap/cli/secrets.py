@@ -30,6 +30,15 @@ def secrets_in(arguments: Sequence[str], grammar: Grammar, *, dests: Collection[
     ]
 
 
+def hide_own(grammar: Grammar, *, dests: Collection[str]) -> SecretVisible | None:
+    """Hide the secrets of this process's own command line, or return why it cannot be done."""
+    try:
+        hide(secrets_in(sys.argv[1:], grammar, dests=dests))
+    except SecretVisible as error:
+        return error
+    return None
+
+
 def hide(secrets: Iterable[Value]) -> None:
     """Write over *secrets* where the kernel reads this process's command line; raise `SecretVisible` if it cannot be.
 

@@ -105,17 +105,9 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
     if given.json and given.report is not None:
         raise UsageError("give --json or --report, not both: each says what to do with the listing")
     bucket = parse_address(words[0])
-    key, secret, token = flags.credentials(given, environ)
     return Options(
         address=replace(bucket, prefix=""),
-        store=StoreOptions(
-            access_key=key,
-            secret_key=secret,
-            session_token=token,
-            region=given.aws_region or None,
-            endpoint_url=given.endpoint_url,
-            ca_bundle=given.ca_bundle,
-        ),
+        store=flags.reading_options(given, environ),
         prefix=bucket.prefix + given.prefix,
         separator=given.keyname_separator,
         node=given.name,

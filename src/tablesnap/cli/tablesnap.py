@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tablesnap.cli.daemon_flags import grammar_of, make_parser
 from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 from tablesnap.cli.flags import SECRETS
-from tablesnap.cli.secrets import SecretVisible, hide, secrets_in
+from tablesnap.cli.secrets import SecretVisible, hide_own
 from tablesnap.cli.signals import Signals
 from tablesnap.errors import TablesnapError, UsageError
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the daemon until it is told to stop, and return its exit code."""
     _fill_standard_descriptors()
-    visible = _hide_secrets() if argv is None else None
+    visible = hide_own(grammar_of(make_parser()[1]), dests=SECRETS) if argv is None else None
     try:
         # Most modules are loaded only now, for that takes a while, and until then the secret was readable.
         from tablesnap.cli.options import parse
@@ -82,12 +82,3 @@ def _fill_standard_descriptors() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
-
-
-def _hide_secrets() -> SecretVisible | None:
-    """Hide the secrets of this process's command line, or return why it cannot be done."""
-    try:
-        hide(secrets_in(sys.argv[1:], grammar_of(make_parser()[1]), dests=SECRETS))
-    except SecretVisible as error:
-        return error
-    return None

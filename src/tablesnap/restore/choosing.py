@@ -23,7 +23,11 @@ _AT_ONCE = 8  # histories that are looked into at a time
 def choose(request: Request, timelines: Sequence[Timeline], store: Store) -> Chosen:
     """Choose of each of the *timelines*. Raises what the store raises."""
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="choose") as pool:
-        found = list(pool.map(lambda timeline: _Chooser(request, timeline, store).choose(), timelines))
+        try:
+            found = list(pool.map(lambda timeline: _Chooser(request, timeline, store).choose(), timelines))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return Chosen(
         choices=[one for one in found if isinstance(one, Choice)],
         refusals=[one for one in found if isinstance(one, Refusal)],

@@ -1,0 +1,74 @@
+"""A restore's plan for people: what from when, how much, and what stands in its way."""
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+
+from tablesnap.cli.listing_text import spell_second
+from tablesnap.cli.logs import printable
+from tablesnap.restore.chosen import Choice
+from tablesnap.restore.plan import Plan
+from tablesnap.units import spell_count, spell_size
+
+_SHOWN = 20  # paths of a kind, before the rest is counted
+
+
+def plan_lines(plan: Plan, node: str, width: int) -> Iterator[str]:
+    """Yield the lines of a plan."""
+    yield printable(f"from {node}  {plan.origin}")
+    yield printable(f"into {plan.target}")
+    for choice in plan.choices:
+        yield from _choice_lines(choice, width)
+    for refusal in plan.refusals:
+        yield printable(f"  {refusal.name}")
+        yield from _wrapped("! ", f"left out: {refusal.why}", width)
+    if len(plan.choices) > 1:
+        first = min(choice.point.since for choice in plan.choices)
+        last = max(choice.point.taken_at for choice in plan.choices)
+        yield f"taken between {spell_second(first)} and {spell_second(last)} UTC"
+    yield f"to fetch: {spell_count(plan.files, 'file')}, {spell_size(plan.size)}"
+    if plan.there:
+        yield f"there already: {spell_count(len(plan.there), 'file')}, {spell_size(plan.there_size)}"
+    for space in plan.spaces:
+        yield printable(f"free on the file system of {space.path}: {spell_size(space.free)}")
+    yield from _paths("replaced (--force)", [one.path for one in plan.different] if not plan.obstacles else [])
+    yield from _paths("removed (--exact)", plan.removals)
+    yield from _paths("gets another generation", [f"{one.path}* -> {one.target}*" for one in plan.renamed])
+    for warning in plan.warnings:
+        yield from _wrapped("! ", warning, width)
+    for obstacle in plan.obstacles:
+        yield from _wrapped("in the way: ", obstacle, width)
+
+
+def _choice_lines(choice: Choice, width: int) -> Iterator[str]:
+    point = choice.point
+    figures = f"{spell_count(len(choice.files), 'file')}, {spell_size(sum(file.size or 0 for file in choice.files))}"
+    span = f"{spell_second(point.since)} to " if point.since != point.taken_at else ""
+    yield printable(f"  {choice.timeline.name}")
+    yield f"    as of {span}{spell_second(point.taken_at)} UTC: {figures}"
+    for fault in choice.faults[:_SHOWN]:
+        yield from _wrapped("    ! ", f"{fault.path} {fault.what}", width)
+    if len(choice.faults) > _SHOWN:
+        yield f"    ! and {len(choice.faults) - _SHOWN} more"
+    for note in choice.notes:
+        yield from _wrapped("    ! ", note, width)
+
+
+def _paths(what: str, paths: Sequence[str]) -> Iterator[str]:
+    if not paths:
+        return
+    yield f"{what}: {len(paths)}"
+    yield from (printable(f"  {path}") for path in paths[:_SHOWN])
+    if len(paths) > _SHOWN:
+        yield f"  and {len(paths) - _SHOWN} more; --json names all"
+
+
+def _wrapped(lead: str, text: str, width: int) -> Iterable[str]:
+    """Break lines between words; a path is never broken."""
+    return textwrap.wrap(
+        printable(text),
+        max(width, 40),
+        initial_indent=lead,
+        subsequent_indent=" " * len(lead),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

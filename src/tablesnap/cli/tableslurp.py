@@ -1,0 +1,179 @@
+"""The command ``tableslurp``: restore directories as they were at a moment."""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import FrameType
+
+from tablesnap.catalog.finding import timelines_at
+from tablesnap.catalog.inventory import nodes
+from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_FAULTY, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
+from tablesnap.cli.flags import SECRETS
+from tablesnap.cli.logs import printable, set_up_logging
+from tablesnap.cli.next_steps import next_steps
+from tablesnap.cli.plan_text import plan_lines
+from tablesnap.cli.progress import SharedProgress, progress_for
+from tablesnap.cli.screen import Screen
+from tablesnap.cli.secrets import hide_own
+from tablesnap.cli.tableslurp_flags import Options, grammar_of, make_parser, parse
+from tablesnap.errors import TablesnapError, UsageError
+from tablesnap.restore.choosing import choose
+from tablesnap.restore.chosen import Choice, Chosen
+from tablesnap.restore.comparing import Interrupted
+from tablesnap.restore.plan import Plan
+from tablesnap.restore.planning import make_plan
+from tablesnap.restore.restoring import Outcome, carry_out
+from tablesnap.restore.segments import choose_segments
+from tablesnap.store.opening import open_store
+from tablesnap.store.port import Store
+
+_COLUMNS = 80
+_NODES = 5  # that are named where the one that was asked for is not there
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Restore what was asked for, and return the exit code."""
+    now = datetime.now(UTC)
+    visible = hide_own(grammar_of(make_parser()[1]), dests=SECRETS) if argv is None else None
+    if visible is not None:
+        print(f"tableslurp: {visible}", file=sys.stderr)
+    try:
+        options = parse(sys.argv[1:] if argv is None else argv, os.environ, now)
+        return _run(options, open_store(options.address, options.store))
+    except UsageError as error:
+        print(f"tableslurp: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except Interrupted as error:
+        print(f"tableslurp: {error}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except TablesnapError as error:
+        print(f"tableslurp: {printable(str(error))}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        print("tableslurp: interrupted; nothing was changed", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _run(options: Options, store: Store) -> int:
+    screen = Screen()
+    set_up_logging(screen, log_format="text", debug=bool(os.environ.get("TDEBUG")), syslog=False)
+    chosen = _choose(options, store)
+    stop = _stop_on_signals(screen)
+    plan = make_plan(options.request, chosen, store, threads=options.threads, stop=stop)
+    _print_plan(options, plan)
+    faulty = bool(plan.refusals) or any(choice.faults for choice in plan.choices)
+    if plan.obstacles:
+        _say("nothing was restored, for what is in the way")
+        return EXIT_FAILED
+    if not plan.choices:
+        _say("nothing was restored, as all was left out")
+        return EXIT_FAULTY
+    if options.dry_run:
+        return EXIT_FAULTY if faulty else EXIT_OK
+    outcome = _carry_out(options, plan, store, screen, stop)
+    _print_outcome(options, plan, outcome)
+    if outcome.interrupted:
+        return EXIT_INTERRUPTED
+    if not outcome.is_whole:
+        return EXIT_FAILED
+    return EXIT_FAULTY if faulty else EXIT_OK
+
+
+def _choose(options: Options, store: Store) -> Chosen:
+    request = options.request
+    timelines = timelines_at(store, request.keys, request.origin, recursive=request.recursive)
+    if not timelines:
+        raise TablesnapError(_nothing(options, store))
+    chosen = choose(request, timelines, store)
+    if not request.commitlogs:
+        return chosen
+    segments = choose_segments(request, chosen, store)
+    if isinstance(segments, Choice):
+        return replace(chosen, choices=[*chosen.choices, segments])
+    return replace(chosen, refusals=[*chosen.refusals, segments])
+
+
+def _nothing(options: Options, store: Store) -> str:
+    """Say that nothing is stored of ORIGIN, and what to look at."""
+    keys = options.request.keys
+    message = f"nothing is stored as {keys.plain(options.request.origin)} in {options.address}"
+    there = nodes(store, keys.prefix, keys.separator)
+    if keys.node in there:
+        below = "" if options.request.recursive else "; for what is below it give -r"
+        return f"{message}: see tablelist -n {keys.node} for what is{below}"
+    if not there:
+        return f"{message}, nor of any node; see --prefix and --keyname-separator"
+    more = f" and {len(there) - _NODES} more" if len(there) > _NODES else ""
+    return f"{message}, nor of the node {keys.node}; there are {', '.join(there[:_NODES])}{more}: name one with -n"
+
+
+def _stop_on_signals(screen: Screen) -> threading.Event:
+    """Return what SIGINT and SIGTERM set from now on; the second of them ends the process at once."""
+    stop = threading.Event()
+
+    def heed(_number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            screen.rescue()
+            os._exit(EXIT_INTERRUPTED)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, heed)
+    return stop
+
+
+def _carry_out(options: Options, plan: Plan, store: Store, screen: Screen, stop: threading.Event) -> Outcome:
+    progress = progress_for(screen, "restore")
+    progress.begin(plan.files, plan.size)
+    try:
+        return carry_out(plan, store, threads=options.threads, progress=SharedProgress(progress), stop=stop)
+    finally:
+        progress.end()
+
+
+def _print_plan(options: Options, plan: Plan) -> None:
+    if options.json:
+        print(json.dumps({"plan": plan.as_json()}), flush=True)
+        return
+    width = shutil.get_terminal_size((_COLUMNS, 24)).columns
+    for line in plan_lines(plan, options.request.keys.node, width):
+        print(line)
+    sys.stdout.flush()
+
+
+def _print_outcome(options: Options, plan: Plan, outcome: Outcome) -> None:
+    failures = [(failure.fetch.target, failure.why) for failure in outcome.failures]
+    restored = plan.files - len(failures)
+    if options.json:
+        ended = {
+            "restored": restored,
+            "failed": [{"path": path, "why": why} for path, why in failures],
+            "removed": outcome.removed,
+            "not_removed": list(outcome.not_removed),
+            "interrupted": outcome.interrupted,
+        }
+        print(json.dumps({"outcome": ended}), flush=True)
+    for path, why in failures:
+        _say(f"{path}: {why}")
+    for line in outcome.not_removed:
+        _say(line)
+    if failures or outcome.interrupted:
+        ended_how = "interrupted: " if outcome.interrupted else ""
+        _say(f"{ended_how}{restored} of {plan.files} files restored; run it again, and it goes on")
+        return
+    removed = f", {outcome.removed} removed" if outcome.removed else ""
+    _say(f"{restored} files restored, {len(plan.there)} were there{removed}")
+    if not options.json:
+        request = options.request
+        for line in next_steps(plan, [request.data_dirs.get(request.commitlogs, "")] if request.commitlogs else []):
+            print(printable(line))
+
+
+def _say(text: str) -> None:
+    print(f"tableslurp: {printable(text)}", file=sys.stderr)

@@ -1,0 +1,256 @@
+"""The command line of ``tableslurp``, understood."""
+
+import argparse
+import grp
+import os
+import posixpath
+import pwd
+import re
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from tablesnap import __version__
+from tablesnap.catalog.finding import is_within, tidy
+from tablesnap.cli import flags
+from tablesnap.cli.moments import moment
+from tablesnap.cli.words import Grammar, expect_sound
+from tablesnap.errors import UsageError
+from tablesnap.restore.request import ALL, NEWER, Request
+from tablesnap.rules.keys import Keys
+from tablesnap.store.address import Address, parse_address
+from tablesnap.store.opening import StoreOptions
+
+THREADS = 8
+
+_USAGE = "tableslurp [flags] BUCKET ORIGIN TARGET"
+_DESCRIPTION = """\
+Restore the directory ORIGIN of a node, as it was backed up to BUCKET, into
+TARGET: as of its newest restore point, or with --at as of a moment. With -r
+every table and directory below ORIGIN: a keyspace, a data directory, a node.
+
+What is going to be done is printed first, and nothing is done if anything
+stands in its way. A file that is there with the right content is not fetched
+again, so a restore that was interrupted goes on when it is run again.
+
+BUCKET is a bucket's name (Amazon S3), s3://BUCKET/PREFIX, gs://BUCKET/PREFIX,
+az://CONTAINER/PREFIX or file:///DIRECTORY.
+"""
+_EPILOG = """\
+examples:
+  tableslurp -n node1 my-bucket \\
+      /var/lib/cassandra/data/shop/users-5a1c395e... /tmp/users
+      one table, as of now
+  tableslurp -r --at '2h ago' -n node1 my-bucket /var/lib/cassandra/data /restore
+      all tables of a node, as they were two hours ago
+  tableslurp -r --dry-run -n node1 my-bucket /var/lib/cassandra/data/shop /restore
+      only say what would be done
+
+exit codes:
+  0 all was restored     1 failed, or something stands in the way
+  2 wrong usage          3 restored, but something is missing or left out
+  130 interrupted
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The whole command line, understood."""
+
+    address: Address
+    store: StoreOptions
+    request: Request
+    threads: int
+    dry_run: bool
+    json: bool
+
+
+def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
+    """Make the parser that converts values and prints the help, and return all its flags beside it."""
+    parser = flags.Parser(
+        prog="tableslurp",
+        usage=_USAGE,
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument_group("what to restore").add_argument
+    actions = [
+        add("-n", "--name", metavar="NAME", help="node that was backed up (default: this host's full name)"),
+        add("-r", "--recursive", action="store_true", help="every directory at and below ORIGIN"),
+        add("--at", metavar="TIME", help="newest complete restore point not later: 2026-11-22T20:25:00Z, '2h ago'"),
+        add("-f", "--file", metavar="FILE", help="the restore point recorded when FILE had been stored"),
+        add(
+            "--allow-missing",
+            action="store_true",
+            help="take an incomplete restore point without what is missing of it",
+        ),
+        add(
+            "--from-objects",
+            metavar=f"{NEWER}|{ALL}",
+            nargs="?",
+            help="besides the newest complete restore point take the sstables that were stored later, or all there "
+            "are: nothing is lost, and deleted rows may show again (default: %(const)s)",
+            const=NEWER,
+        ),
+        add("--commitlogs", metavar="DIR", help="also the commit log segments archived from this directory"),
+        add("--prefix", metavar="TEXT", default="", help="what tablesnap was given as --prefix"),
+        add(
+            "--keyname-separator",
+            metavar="TEXT",
+            default=":",
+            help="what tablesnap was given as --keyname-separator (default: %(default)s)",
+        ),
+    ]
+    add = parser.add_argument_group("where to").add_argument
+    actions += [
+        add("--data-dir", metavar="OLD=NEW", action="append", default=[], help="restore this data directory there"),
+        add(
+            "--table-dir",
+            metavar="OLD=NEW",
+            action="append",
+            default=[],
+            help="a table's directory under another name, as its id differs: users-5a1c...=users-9f3b...",
+        ),
+        add("--force", action="store_true", help="replace files that are there with other content"),
+        add("--exact", action="store_true", help="remove what the restore point does not name"),
+        add("-p", "--preserve", action="store_true", help="mode, owner and times as recorded"),
+        add("-o", "--owner", metavar="USER", type=_user, help="whose the files are to be (default: the caller's)"),
+        add("-g", "--group", metavar="GROUP", type=_group, help="and which group's"),
+    ]
+    actions += flags.access_flags(parser.add_argument_group("the store").add_argument, token="--token")
+    add = parser.add_argument_group("other").add_argument
+    actions += [
+        add("-t", "--threads", metavar="N", type=flags.at_least(1), default=THREADS, help="(default: %(default)s)"),
+        add("--dry-run", action="store_true", help="say what would be done, and stop"),
+        add("--json", action="store_true", help="the plan, and how it ended, as a JSON object each"),
+        add("--version", action="version", version=f"%(prog)s {__version__}", help="print the version and exit"),
+        add("-h", "--help", action="help", help="print this and exit"),
+    ]
+    return parser, actions
+
+
+def grammar_of(actions: Sequence[argparse.Action]) -> Grammar:
+    """Make the grammar that sorts this command's words."""
+    names = [name for action in actions for name in action.option_strings if name in _PREDECESSORS]
+    return Grammar(actions, abbreviable=names, shapes={"from_objects": re.compile(f"{NEWER}|{ALL}")})
+
+
+_PREDECESSORS = (
+    "--aws-key",
+    "--aws-secret",
+    "--token",
+    "--aws-region",
+    "--preserve",
+    "--owner",
+    "--group",
+    "--threads",
+    "--file",
+    "--force",
+    "--name",
+    "--recursive",
+    "--commitlogs",
+    "--help",
+)
+
+
+def parse(argv: Sequence[str], environ: Mapping[str, str], now: datetime) -> Options:
+    """Understand a command line, or raise `UsageError`."""
+    parser, actions = make_parser()
+    normal: list[str] = []
+    words: list[str] = []
+    for found in map(expect_sound, grammar_of(actions).scan(argv)):
+        texts = tuple(value.text for value in found.values)
+        if found.action is None:
+            words += texts
+        else:
+            normal.append("=".join((found.action.option_strings[-1], *texts)))
+    given = parser.parse_args(normal)
+    if len(words) != 3:
+        raise UsageError("give BUCKET, ORIGIN and TARGET; see --help")
+    _expect_compatible(given)
+    bucket = parse_address(words[0])
+    return Options(
+        address=replace(bucket, prefix=""),
+        store=flags.reading_options(given, environ),
+        request=_request(given, bucket, words[1], words[2], now),
+        threads=given.threads,
+        dry_run=given.dry_run,
+        json=given.json,
+    )
+
+
+def _request(given: argparse.Namespace, bucket: Address, origin: str, target: str, now: datetime) -> Request:
+    target = os.path.abspath(target)
+    origin = _absolute(origin, "ORIGIN")
+    data_dirs = {
+        _absolute(old, "--data-dir"): os.path.abspath(new) for old, new in map(_pair("--data-dir"), given.data_dir)
+    }
+    commitlogs = _absolute(given.commitlogs, "--commitlogs") if given.commitlogs else ""
+    if commitlogs and not any(is_within(commitlogs, one) for one in (origin, *data_dirs)):
+        data_dirs[commitlogs] = os.path.join(target, posixpath.basename(commitlogs))
+    return Request(
+        keys=Keys(bucket.prefix + given.prefix, given.name or socket.getfqdn(), given.keyname_separator),
+        origin=origin,
+        target=target,
+        recursive=given.recursive,
+        at=moment(given.at, now) if given.at is not None else None,
+        file=given.file or "",
+        from_objects=given.from_objects or "",
+        allow_missing=given.allow_missing,
+        force=given.force,
+        exact=given.exact,
+        preserve=given.preserve,
+        owner=given.owner,
+        group=given.group,
+        data_dirs=data_dirs,
+        table_dirs=dict(map(_pair("--table-dir"), given.table_dir)),
+        commitlogs=commitlogs,
+    )
+
+
+def _expect_compatible(given: argparse.Namespace) -> None:
+    if given.from_objects not in (None, NEWER, ALL):
+        raise UsageError(f"--from-objects={given.from_objects} is neither {NEWER} nor {ALL}")
+    for one, flag, others in (
+        (given.file, "-f", {"--at": given.at, "-r": given.recursive, "--commitlogs": given.commitlogs}),
+        (given.from_objects, "--from-objects", {"--at": given.at, "-f": given.file, "--exact": given.exact}),
+        (given.commitlogs, "--commitlogs", {"--exact": given.exact}),
+        (given.allow_missing, "--allow-missing", {"--exact": given.exact, "--from-objects": given.from_objects}),
+    ):
+        for other, is_given in others.items():
+            if one and is_given:
+                raise UsageError(f"{flag} and {other} do not go together; leave out one")
+
+
+def _pair(flag: str) -> Callable[[str], tuple[str, str]]:
+    def pair(text: str) -> tuple[str, str]:
+        old, equals, new = text.partition("=")
+        if not (old and equals and new):
+            raise UsageError(f"{flag} {text!r} is no pair; write {flag} OLD=NEW")
+        return old, new
+
+    return pair
+
+
+def _absolute(word: str, name: str) -> str:
+    if not word.startswith("/"):
+        raise UsageError(f"{name} {word!r} is not absolute; give the directory's path on the node that was backed up")
+    return tidy(word)
+
+
+def _user(text: str) -> int:
+    try:
+        return int(text) if text.isdecimal() else pwd.getpwnam(text).pw_uid
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"there is no user {text!r} on this machine; give one, or a number") from None
+
+
+def _group(text: str) -> int:
+    try:
+        return int(text) if text.isdecimal() else grp.getgrnam(text).gr_gid
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"there is no group {text!r} on this machine; give one, or a number") from None
