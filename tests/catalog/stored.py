@@ -93,13 +93,13 @@ class Past:
             files |= self.sstable(directory, generation, when)
         return self.point({directory: files}, when)
 
-    def garbage(self, key: str, body: bytes, when: datetime) -> None:
+    def garbage(self, key: str, body: bytes, when: datetime, metadata: Mapping[str, str] | None = None) -> None:
         """Store what nobody of ours wrote."""
-        self._put(key, body, when)
+        self._put(key, body, when, metadata)
 
-    def _put(self, key: str, body: bytes, when: datetime) -> None:
+    def _put(self, key: str, body: bytes, when: datetime, metadata: Mapping[str, str] | None = None) -> None:
         self._set_clock(when, "")
-        self.store.create(key, Content.of(body))
+        self.store.create(key, Content.of(body), metadata=metadata or {})
         self._set_clock(when, key)
 
 

@@ -1,6 +1,5 @@
 """What ``tablelist`` prints, and what it exits with."""
 
-import hashlib
 import json
 import re
 import subprocess
@@ -13,9 +12,9 @@ from typing import Any
 import pytest
 from tests.catalog.stored import Past
 from tests.cli.process import UNANSWERED, environment
+from tests.golden.stored import bucket_of_1x, put_into
 
 TABLELIST = "import sys; from tablesnap.cli.tablelist import main; sys.exit(main())"
-GOLDEN = Path(__file__).parents[1] / "golden" / "tablesnap-1.2.1"
 NOW = datetime.now(UTC).replace(microsecond=0)
 DATA = "/var/lib/cassandra/data"
 USERS = f"{DATA}/shop/users-{'5a1c395e' * 4}"
@@ -257,16 +256,12 @@ def test_who_reads_the_first_line_only_sees_no_traceback(past: Past, bucket: str
 
 
 def test_a_bucket_of_1x_is_listed(past: Past, bucket: str) -> None:
-    golden = json.loads((GOLDEN / "bucket.json").read_text())
-    for one in golden["objects"]:
-        body = (GOLDEN / "blobs" / one["sha256"]).read_bytes()
-        assert hashlib.sha256(body).hexdigest() == one["sha256"]
-        past.garbage(one["key"], body, datetime.fromisoformat(one["last_modified"]))
+    put_into(past)
 
     done = run("--json", bucket)
 
     found = lines_of(done)
     assert {one["newest"]["format"] for one in found} == {1}
     assert all(one["newest"]["state"] in ("complete", "incomplete") for one in found)
-    assert sum(one["objects"] for one in found) == len(golden["objects"])
+    assert sum(one["objects"] for one in found) == len(bucket_of_1x()["objects"])
     assert all(one["silences"] == [] for one in found)

@@ -6,16 +6,16 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 
 from tablesnap.restore.plan import Plan
-from tablesnap.rules.place import place_of
+from tablesnap.restore.request import Request
 
 _TABLE = re.compile(r"(?P<name>\w+)-(?P<id>[0-9a-f]{32})", re.ASCII)
 _SYSTEM = ("system", "system_schema")
 _SHOWN = 5  # tables, before the rest is counted
 
 
-def next_steps(plan: Plan, commitlogs: Iterable[str] = ()) -> Iterator[str]:
+def next_steps(plan: Plan, request: Request) -> Iterator[str]:
     """Yield what to do, a line each; nothing where no table was restored."""
-    tables = _tables_of(plan)
+    tables = _tables_of(plan, request)
     if not tables:
         return
     yield "next, as docs/guide/restore.md has it:"
@@ -33,12 +33,18 @@ def next_steps(plan: Plan, commitlogs: Iterable[str] = ()) -> Iterator[str]:
         if len(tables) > _SHOWN:
             yield f"    and so on, for {len(tables) - _SHOWN} more"
         yield "  or, where TARGET is in the data directory of a node that is stopped: start it."
-    for directory in commitlogs:
+    for directory in _segments_of(plan, request.commitlogs):
         yield f"* Then replay {directory}: restore_directories in commitlog_archiving.properties, and start."
     yield "* nodetool repair, where other nodes have replicas."
 
 
-def _tables_of(plan: Plan) -> Mapping[tuple[str, str], str]:
+def _segments_of(plan: Plan, commitlogs: str) -> Iterable[str]:
+    """Return the directories that have the segments archived from *commitlogs*."""
+    keys = {file.key for choice in plan.choices if choice.timeline.name == commitlogs for file in choice.files}
+    return sorted({os.path.dirname(fetch.target) for group in plan.groups for fetch in group if fetch.key in keys})
+
+
+def _tables_of(plan: Plan, request: Request) -> Mapping[tuple[str, str], str]:
     """Return the directory each table was restored into, by keyspace and name as Cassandra has them there."""
     found: dict[tuple[str, str], str] = {}
     for choice in plan.choices:
@@ -46,10 +52,9 @@ def _tables_of(plan: Plan) -> Mapping[tuple[str, str], str]:
         match = _TABLE.fullmatch(directory)
         if match is None or choice.timeline.name.startswith("/"):
             continue
-        for target in plan.directories:
-            own = target if not place_of(target).index else os.path.dirname(target)
-            named = _TABLE.fullmatch(os.path.basename(own))
-            # Without -r, TARGET itself has the files, whatever it is called.
-            if (named and named["name"] == match["name"]) or len(plan.choices) == 1:
-                found.setdefault((keyspace, match["name"]), own)
+        name = request.table_dirs.get(directory, directory)
+        ends = (f"/{keyspace}/{name}", f"/{name}")
+        places = [target for end in ends for target in plan.directories if target.endswith(end)]
+        # Without -r TARGET itself has the files, whatever it is called.
+        found[keyspace, match["name"]] = places[0] if places and request.recursive else request.target
     return found

@@ -170,8 +170,7 @@ def _print_outcome(options: Options, plan: Plan, outcome: Outcome) -> None:
     removed = f", {outcome.removed} removed" if outcome.removed else ""
     _say(f"{restored} files restored, {len(plan.there)} were there{removed}")
     if not options.json:
-        request = options.request
-        for line in next_steps(plan, [request.data_dirs.get(request.commitlogs, "")] if request.commitlogs else []):
+        for line in next_steps(plan, options.request):
             print(printable(line))
 
 

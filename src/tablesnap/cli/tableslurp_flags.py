@@ -3,7 +3,6 @@
 import argparse
 import grp
 import os
-import posixpath
 import pwd
 import re
 import socket
@@ -12,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tablesnap import __version__
-from tablesnap.catalog.finding import is_within, tidy
+from tablesnap.catalog.finding import tidy
 from tablesnap.cli import flags
 from tablesnap.cli.moments import moment
 from tablesnap.cli.words import Grammar, expect_sound
@@ -190,8 +189,6 @@ def _request(given: argparse.Namespace, bucket: Address, origin: str, target: st
         _absolute(old, "--data-dir"): os.path.abspath(new) for old, new in map(_pair("--data-dir"), given.data_dir)
     }
     commitlogs = _absolute(given.commitlogs, "--commitlogs") if given.commitlogs else ""
-    if commitlogs and not any(is_within(commitlogs, one) for one in (origin, *data_dirs)):
-        data_dirs[commitlogs] = os.path.join(target, posixpath.basename(commitlogs))
     return Request(
         keys=Keys(bucket.prefix + given.prefix, given.name or socket.getfqdn(), given.keyname_separator),
         origin=origin,

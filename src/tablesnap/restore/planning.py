@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tablesnap.catalog.finding import is_within
 from tablesnap.download.one import Fetch
 from tablesnap.download.owner import PERMISSIONS, NumericOwner
 from tablesnap.restore import ground, owning
@@ -40,7 +41,7 @@ def make_plan(request: Request, chosen: Chosen, store: Store, *, threads: int, s
 
     Raises what the store raises, `CannotRead` and `comparing.Interrupted`.
     """
-    layout = Layout(request.origin, request.target, request.data_dirs, request.table_dirs)
+    layout = Layout(request.origin, request.target, _data_dirs(request, chosen), request.table_dirs)
     found = _find(_parts(chosen), layout, Comparer(store, threads=threads, stop=stop))
     arriving = [one for one in found.placement.placed if not found.is_there(one) or one.path in found.different]
     there = [one for one in found.placement.placed if found.is_there(one) and one.path not in found.different]
@@ -81,6 +82,15 @@ def make_plan(request: Request, chosen: Chosen, store: Store, *, threads: int, s
         ],
         warnings=[*_warnings(found, request)],
     )
+
+
+def _data_dirs(request: Request, chosen: Chosen) -> Mapping[str, str]:
+    """Return what was mapped, and for commit log segments, which no ORIGIN has, a directory of their own in TARGET."""
+    segments = request.commitlogs
+    mapped = any(is_within(segments, one) for one in (request.origin, *request.data_dirs)) if segments else True
+    if mapped or all(choice.timeline.name != segments for choice in chosen.choices):
+        return request.data_dirs
+    return {**request.data_dirs, segments: os.path.join(request.target, os.path.basename(segments))}
 
 
 def _parts(chosen: Chosen) -> list[Part]:
