@@ -183,11 +183,12 @@ def test_an_unreadable_newest_one_is_named_with_the_nearest_complete(past: Past,
     done = run("--allow-missing", bucket, USERS, target, COLUMNS="1000")
     refused = run(bucket, USERS, target, COLUMNS="1000")
 
-    assert "is unreadable: it is damaged" in refused.stdout
+    assert f"is unreadable, node1:{USERS}/nb-3-big-Data.db-listdir.json: it is damaged" in refused.stdout
     assert f"nearest complete one is of {spelt(ago(hours=5))}" in refused.stdout
     assert refused.returncode == 3
     assert contents(target) == expected(past, USERS, [1])
     assert "is passed over: it is unreadable" in done.stdout
+    assert done.returncode == 3
 
 
 def test_everything_below_a_directory_and_when_it_was(past: Past, bucket: str, target: Path) -> None:

@@ -7,6 +7,7 @@ from tablesnap.cli.listing_text import spell_second
 from tablesnap.cli.logs import printable
 from tablesnap.restore.chosen import Choice
 from tablesnap.restore.plan import Plan
+from tablesnap.rules.points import Fault
 from tablesnap.units import spell_count, spell_size
 
 _SHOWN = 20  # paths of a kind, before the rest is counted
@@ -20,7 +21,8 @@ def plan_lines(plan: Plan, node: str, width: int) -> Iterator[str]:
         yield from _choice_lines(choice, width)
     for refusal in plan.refusals:
         yield printable(f"  {refusal.name}")
-        yield from _wrapped("! ", f"left out: {refusal.why}", width)
+        yield from _wrapped("    ! ", f"left out: {refusal.why}", width)
+        yield from _fault_lines(refusal.faults, width)
     if len(plan.choices) > 1:
         first = min(choice.point.since for choice in plan.choices)
         last = max(choice.point.taken_at for choice in plan.choices)
@@ -45,12 +47,15 @@ def _choice_lines(choice: Choice, width: int) -> Iterator[str]:
     span = f"{spell_second(point.since)} to " if point.since != point.taken_at else ""
     yield printable(f"  {choice.timeline.name}")
     yield f"    as of {span}{spell_second(point.taken_at)} UTC: {figures}"
-    for fault in choice.faults[:_SHOWN]:
-        yield from _wrapped("    ! ", f"{fault.path} {fault.what}", width)
-    if len(choice.faults) > _SHOWN:
-        yield f"    ! and {len(choice.faults) - _SHOWN} more"
+    yield from _fault_lines(choice.faults, width)
     for note in choice.notes:
         yield from _wrapped("    ! ", note, width)
+
+
+def _fault_lines(faults: Sequence[Fault], width: int) -> Iterator[str]:
+    """Yield every one, however many they are: what is not restored must be known by name."""
+    for fault in faults:
+        yield from _wrapped("    ! ", f"{fault.path} {fault.what}", width)
 
 
 def _paths(what: str, paths: Sequence[str]) -> Iterator[str]:

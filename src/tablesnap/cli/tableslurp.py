@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import FrameType
@@ -22,6 +22,7 @@ from tablesnap.cli.progress import SharedProgress, progress_for
 from tablesnap.cli.screen import Screen
 from tablesnap.cli.secrets import hide_own
 from tablesnap.cli.tableslurp_flags import Options, grammar_of, make_parser, parse
+from tablesnap.download.line import Patience
 from tablesnap.errors import TablesnapError, UsageError
 from tablesnap.restore.choosing import choose
 from tablesnap.restore.chosen import Choice, Chosen
@@ -45,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"tableslurp: {visible}", file=sys.stderr)
     try:
         options = parse(sys.argv[1:] if argv is None else argv, os.environ, now)
-        return _run(options, open_store(options.address, options.store))
+        screen = Screen()
+        set_up_logging(screen, log_format="text", debug=bool(os.environ.get("TDEBUG")), syslog=False)
+        return restore(options, open_store(options.address, options.store), screen, lambda: _stop_on_signals(screen))
     except UsageError as error:
         print(f"tableslurp: {error}", file=sys.stderr)
         return EXIT_USAGE
@@ -60,11 +63,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
 
 
-def _run(options: Options, store: Store) -> int:
-    screen = Screen()
-    set_up_logging(screen, log_format="text", debug=bool(os.environ.get("TDEBUG")), syslog=False)
+def restore(
+    options: Options,
+    store: Store,
+    screen: Screen,
+    stop_when: Callable[[], threading.Event],
+    patience: Patience | None = None,
+) -> int:
+    """Restore from *store*, and return the exit code; once it is chosen what, *stop_when* says when to end.
+
+    Raises what the store raises, and `Interrupted`.
+    """
     chosen = _choose(options, store)
-    stop = _stop_on_signals(screen)
+    stop = stop_when()
     plan = make_plan(options.request, chosen, store, threads=options.threads, stop=stop)
     _print_plan(options, plan)
     faulty = bool(plan.refusals) or any(choice.faults for choice in plan.choices)
@@ -76,7 +87,19 @@ def _run(options: Options, store: Store) -> int:
         return EXIT_FAULTY
     if options.dry_run:
         return EXIT_FAULTY if faulty else EXIT_OK
-    outcome = _carry_out(options, plan, store, screen, stop)
+    progress = progress_for(screen, "restore")
+    progress.begin(plan.files, plan.size)
+    try:
+        outcome = carry_out(
+            plan,
+            store,
+            threads=options.threads,
+            progress=SharedProgress(progress),
+            stop=stop,
+            patience=patience,
+        )
+    finally:
+        progress.end()
     _print_outcome(options, plan, outcome)
     if outcome.interrupted:
         return EXIT_INTERRUPTED
@@ -126,15 +149,6 @@ def _stop_on_signals(screen: Screen) -> threading.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, heed)
     return stop
-
-
-def _carry_out(options: Options, plan: Plan, store: Store, screen: Screen, stop: threading.Event) -> Outcome:
-    progress = progress_for(screen, "restore")
-    progress.begin(plan.files, plan.size)
-    try:
-        return carry_out(plan, store, threads=options.threads, progress=SharedProgress(progress), stop=stop)
-    finally:
-        progress.end()
 
 
 def _print_plan(options: Options, plan: Plan) -> None:

@@ -16,7 +16,6 @@ from tablesnap.rules.points import Fault, KeptFile, RestorePoint
 from tablesnap.store.port import Listed, Store
 from tablesnap.units import spell_count, spell_size
 
-EXAMPLES = 5  # faults that a reason names; the others are counted
 _AT_ONCE = 8  # histories that are looked into at a time
 
 
@@ -69,7 +68,7 @@ class _Chooser:
             )
         found = self._faults(point)
         if found and not (self._request.allow_missing and not point.unreadable):
-            return self._refuse(f"the restore point of {file} is {_spell_faults(found, point)}{self._ways_out(point)}")
+            return self._refuse(f"the restore point of {file} is {_spell(found, point)}{self._ways_out(point)}", found)
         notes = [f"{keys[-1]} is the newest of {len(keys)} indexes of {file}"] if len(keys) > 1 else []
         return self._take(point, found, notes)
 
@@ -82,7 +81,9 @@ class _Chooser:
             if not found and at is None and not passed and (why := self._why_not_empty(point)):
                 return self._refuse(why)
             if not found or (self._request.allow_missing and not point.unreadable):
-                return self._take(point, found, self._notes(passed))
+                # What was asked for is the newest; with a moment it is the newest complete one.
+                unread = [fault for _, faults in passed for fault in faults] if at is None else []
+                return self._take(point, [*unread, *found], self._notes(passed))
             passed.append((point, found))
             if at is None and not self._request.allow_missing:
                 break
@@ -90,7 +91,7 @@ class _Chooser:
             point, found = passed[0]
             what = "the newest restore point" if at is None else "the newest not later"
             ways_out = self._ways_out(point)
-            return self._refuse(f"{what}, of {spell(point.taken_at)}, is {_spell_faults(found, point)}{ways_out}")
+            return self._refuse(f"{what}, of {spell(point.taken_at)}, is {_spell(found, point)}{ways_out}", found)
         return self._refuse(self._why_none())
 
     def _from_objects(self) -> Choice | Refusal:
@@ -205,8 +206,8 @@ class _Chooser:
 
     # What is said.
 
-    def _refuse(self, why: str) -> Refusal:
-        return Refusal(self._timeline.name, why)
+    def _refuse(self, why: str, found: Sequence[Fault] = ()) -> Refusal:
+        return Refusal(self._timeline.name, why, tuple(found))
 
     def _why_none(self) -> str:
         """Say why there is no restore point to choose from."""
@@ -250,7 +251,7 @@ class _Chooser:
 
     def _notes(self, passed: Iterable[tuple[RestorePoint, list[Fault]]]) -> list[str]:
         return [
-            f"the later one of {spell(point.taken_at)} is passed over: it is {_spell_faults(found, point)}"
+            f"the later one of {spell(point.taken_at)} is passed over: it is {_spell(found, point)}"
             for point, found in passed
         ]
 
@@ -287,9 +288,9 @@ def _leads(key: str) -> bool:
     return sstable.parse(name) is None or sstable.is_data(name)
 
 
-def _spell_faults(found: Sequence[Fault], point: RestorePoint) -> str:
+def _spell(found: Sequence[Fault], point: RestorePoint) -> str:
+    """Spell what is wrong, at its shortest."""
     if point.unreadable:
-        return f"unreadable: {point.unreadable}"
-    names = "; ".join(f"{fault.path} {fault.what}" for fault in found[:EXAMPLES])
-    more = f"; and {len(found) - EXAMPLES} more" if len(found) > EXAMPLES else ""
-    return f"incomplete: {names}{more}"
+        return f"unreadable, {point.key}: {point.unreadable}"
+    more = f", and {len(found) - 1} more like it" if len(found) > 1 else ""
+    return f"incomplete: {found[0].path} {found[0].what}{more}"

@@ -25,6 +25,7 @@ class Refusal:
 
     name: str
     why: str
+    faults: tuple[Fault, ...] = ()  # of the restore point that would have been taken
 
 
 @dataclass(frozen=True)

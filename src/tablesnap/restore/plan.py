@@ -7,6 +7,7 @@ from datetime import datetime
 from tablesnap.download.one import Fetch
 from tablesnap.restore.chosen import Choice, Refusal
 from tablesnap.rules.placing import Renamed
+from tablesnap.rules.points import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,10 @@ class Plan:
             "origin": self.origin,
             "target": self.target,
             "restore_points": [_choice_as_json(choice) for choice in self.choices],
-            "left_out": [{"name": refusal.name, "why": refusal.why} for refusal in self.refusals],
+            "left_out": [
+                {"name": refusal.name, "why": refusal.why, "faults": _faults_as_json(refusal.faults)}
+                for refusal in self.refusals
+            ],
             "to_fetch": {"files": self.files, "bytes": self.size},
             "there_already": {"files": len(self.there), "bytes": self.there_size},
             "different": [{"path": one.path, "why": one.why} for one in self.different],
@@ -103,9 +107,13 @@ def _choice_as_json(choice: Choice) -> dict[str, object]:
         "bytes": sum(file.size or 0 for file in choice.files),
         "complete": point.is_complete and not choice.faults,
         "superset": choice.superset,
-        "faults": [{"path": fault.path, "key": fault.key, "what": fault.what} for fault in choice.faults],
+        "faults": _faults_as_json(choice.faults),
         "notes": list(choice.notes),
     }
+
+
+def _faults_as_json(faults: Sequence[Fault]) -> list[dict[str, str]]:
+    return [{"path": fault.path, "key": fault.key, "what": fault.what} for fault in faults]
 
 
 def _fetch_as_json(fetch: Fetch) -> dict[str, object]:

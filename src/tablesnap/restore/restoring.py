@@ -5,6 +5,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tablesnap.download.line import Patience
 from tablesnap.download.pool import Failure, Progress, fetch_all
 from tablesnap.download.temporary import remove_leftovers
 from tablesnap.errors import TablesnapError
@@ -32,7 +33,15 @@ class Outcome:
         return not self.failures and not self.not_removed and not self.interrupted
 
 
-def carry_out(plan: Plan, store: Store, *, threads: int, progress: Progress, stop: threading.Event) -> Outcome:
+def carry_out(
+    plan: Plan,
+    store: Store,
+    *,
+    threads: int,
+    progress: Progress,
+    stop: threading.Event,
+    patience: Patience | None = None,
+) -> Outcome:
     """Do what *plan* says. Run again after an interruption, with a new plan, it goes on.
 
     Raises `CannotBegin` before anything is fetched.
@@ -43,7 +52,7 @@ def carry_out(plan: Plan, store: Store, *, threads: int, progress: Progress, sto
         _make(directory)
     for path in plan.directories:
         _sweep(path)
-    failures = fetch_all(store, plan.groups, threads=threads, progress=progress, stop=stop)
+    failures = fetch_all(store, plan.groups, threads=threads, progress=progress, stop=stop, patience=patience)
     if failures or stop.is_set():
         return Outcome(failures=failures, interrupted=stop.is_set())
     return _remove(plan)
