@@ -1,13 +1,18 @@
 """The help and the manual tell of the same flags."""
 
+import argparse
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from tests.cli.process import run
 
 from tablesnap import __version__
-from tablesnap.cli import tablelist_flags
+from tablesnap.cli import flags, tablelist_flags, tableslurp_flags
 from tablesnap.cli.daemon_flags import make_parser
+
+MakeParser = Callable[[], tuple[flags.Parser, list[argparse.Action]]]
 
 MANUALS = Path(__file__).parents[2] / "docs" / "reference"
 FLAG = r"(?<![\w-])(--[a-z][a-z0-9-]+|-[a-zA-Z])(?![\w-])"
@@ -39,10 +44,20 @@ def test_o8_the_manual_names_exactly_the_flags_there_are() -> None:
     assert flags_in("tablesnap.md") == {name for action in make_parser()[1] for name in action.option_strings}
 
 
-def test_the_manual_of_tablelist_names_exactly_the_flags_there_are() -> None:
-    parser, actions = tablelist_flags.make_parser()
+@pytest.mark.parametrize(
+    ("manual", "make"), [("tablelist.md", tablelist_flags.make_parser), ("tableslurp.md", tableslurp_flags.make_parser)]
+)
+def test_each_manual_and_help_names_exactly_the_flags_there_are(manual: str, make: MakeParser) -> None:
+    parser, actions = make()
 
     names = {name for action in actions for name in action.option_strings}
-    assert flags_in("tablelist.md") == names
+    assert flags_in(manual) == names
     # An example in the help that uses a flag there is not sends the operator into an error.
     assert {flag for flag in re.findall(FLAG, parser.format_help()) if flag.startswith("--")} <= names
+
+
+@pytest.mark.parametrize("make", [tablelist_flags.make_parser, tableslurp_flags.make_parser])
+def test_each_help_fits_a_terminal_of_80_columns(make: MakeParser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+    assert max(map(len, make()[0].format_help().splitlines())) <= 80

@@ -41,9 +41,9 @@ examples:
   tableslurp -n node1 my-bucket \\
       /var/lib/cassandra/data/shop/users-5a1c395e... /tmp/users
       one table, as of now
-  tableslurp -r --at '2h ago' -n node1 my-bucket /var/lib/cassandra/data /restore
+  tableslurp -r --at '2h ago' -n node1 my-bucket /var/lib/cassandra/data /new
       all tables of a node, as they were two hours ago
-  tableslurp -r --dry-run -n node1 my-bucket /var/lib/cassandra/data/shop /restore
+  tableslurp -r --dry-run -n node1 my-bucket /var/lib/cassandra/data/shop /new
       only say what would be done
 
 exit codes:
