@@ -170,7 +170,7 @@ def found_in(target: Path) -> dict[tuple[str, str], bytes]:
 
 
 @given(buckets(), st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_restore_is_exact_or_says_what_is_wrong(bucket: Bucket, allow_missing: bool) -> None:
     if not bucket.newest:
         return
