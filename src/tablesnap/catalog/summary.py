@@ -108,13 +108,21 @@ def summaries(store: Store, keys: Keys, found: list[Timeline]) -> Iterator[Summa
     afterwards: what a daemon stores meanwhile is there before an index that names it. Memory grows with the largest
     tables, not with their number. Raises what the store raises.
     """
-    yield from _one_after_the_other(lambda timeline: _summarize(store, keys, timeline), found, threads=LISTERS)
+    yield from one_after_the_other(lambda timeline: _summarize(store, keys, timeline), found, threads=LISTERS)
 
 
 def outlines(store: Store, timeline: Timeline, readers: int = _AT_ONCE) -> Iterator[Outline]:
     """Yield every restore point of one timeline, the newest first; memory grows with what is stored of the table."""
+    return judged(store, timeline, timeline.all(readers))
+
+
+def judged(store: Store, timeline: Timeline, found: Iterable[RestorePoint]) -> Iterator[Outline]:
+    """Yield of each restore point that was *found* on a timeline what is to be said of it.
+
+    All that is stored of the table is listed, once the first of them is there.
+    """
     objects: dict[str, int] | None = None
-    for point in timeline.all(readers):
+    for point in found:
         if objects is None:  # after the first index was read, for the same reason as in `summaries`
             objects = {
                 one.key: one.size for one in _objects_of(store, (part.key for part in timeline.directories.values()))
@@ -152,7 +160,7 @@ def details(store: Store, keys: Keys, found: list[Timeline]) -> Iterator[Detail]
     Every index is read. Memory grows with what is stored of the largest tables, and with the number of restore points
     of one. Raises what the store raises.
     """
-    yield from _one_after_the_other(lambda timeline: _detail(store, keys, timeline), found, threads=_AT_ONCE)
+    yield from one_after_the_other(lambda timeline: _detail(store, keys, timeline), found, threads=_AT_ONCE)
 
 
 def _detail(store: Store, keys: Keys, timeline: Timeline) -> Detail:
@@ -162,9 +170,10 @@ def _detail(store: Store, keys: Keys, timeline: Timeline) -> Detail:
     return Detail(summary, points)
 
 
-def _one_after_the_other(
+def one_after_the_other(
     look: Callable[[Timeline], _Result], found: list[Timeline], *, threads: int
 ) -> Iterator[_Result]:
+    """Yield what *look* returns of each timeline, in order, looking at several at a time; *found* is emptied."""
     found.reverse()
     with ThreadPoolExecutor(threads, thread_name_prefix="summary") as pool:
         # Taken from the list, because a timeline keeps what it has read.

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from tablesnap.catalog.as_of import AsOf
 from tablesnap.catalog.summary import Outline, Summary
 from tablesnap.rules.gaps import Gap
 
@@ -19,6 +20,18 @@ def summary_fields(summary: Summary) -> dict[str, object]:
         "newest_whole": _moment(summary.whole),
         "newest": None if summary.newest is None else outline_fields(summary.newest),
         "silences": [[_moment(since), _moment(until)] for since, until in summary.silences],
+    }
+
+
+def as_of_fields(found: AsOf, moment: datetime) -> dict[str, object]:
+    """Return what a restore as of *moment* takes of one table, or of one directory outside Cassandra."""
+    return {
+        "node": found.node,
+        "name": found.name,
+        "directories": list(found.directories),
+        "at": _moment(moment),
+        "taken": None if found.taken is None else outline_fields(found.taken),
+        "passed_over": [outline_fields(point) for point in found.passed],
     }
 
 

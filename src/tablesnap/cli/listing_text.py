@@ -13,7 +13,7 @@ from tablesnap.units import spell_count, spell_size
 
 _FIGURES = "{:16}  {:16}  {:>6}  {:>9}  {:>9}  {}"
 _FIGURES_WIDTH = 16 + 2 + 16 + 2 + 6 + 2 + 9 + 2 + 9 + 2 + len("incomplete")
-_POINT = "{:19}  {:16}  {:>6}  {:>9}  {:10}"
+_POINT = "{:26}  {:16}  {:>6}  {:>9}  {:10}"
 _NAMES = 3  # of sstables, before the rest is counted
 
 
@@ -25,6 +25,11 @@ def spell_minute(moment: datetime) -> str:
 def spell_second(moment: datetime) -> str:
     """Spell a moment to the second: ``2026-11-22 20:25:17``."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def spell_exact(moment: datetime) -> str:
+    """Spell a moment so that ``--at`` with it takes the restore point of exactly then."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
 def spell_span(span: timedelta) -> str:
@@ -48,34 +53,52 @@ def heading_of(name: str, directories: Collection[str]) -> str:
     return ", ".join(sorted({posixpath.dirname(directory) for directory in directories}))
 
 
-class SummaryTable:
-    """Lines for the summaries of one node, one after the other."""
+class Rows:
+    """Lines that have a name and figures, one after the other, with headings that say where the names are."""
 
-    def __init__(self, names: Collection[str], width: int, now: datetime) -> None:
+    def __init__(self, names: Collection[str], figures: str, figures_width: int, width: int) -> None:
         longest = max((len(printable(name_of(name))) for name in names), default=0)
         # Where a name does not fit beside its figures, it has a line to itself: no name is ever cut.
-        self._name = longest if 2 + longest + 2 + _FIGURES_WIDTH <= width else 0
-        self._width = width
-        self._now = now
+        self._name = longest if 2 + longest + 2 + figures_width <= width else 0
+        self._figures = figures
         self._heading = ""
 
-    def head(self) -> str:
-        """Return the line above all."""
-        return self._line("", "NEWEST (UTC)", "OLDEST", "POINTS", "LIVE", "STORED", "STATE")
+    def line(self, name: str, *figures: str) -> str:
+        """Return one line, with its name if there is room for it."""
+        front = f"  {name:{self._name}}  " if self._name else "    "
+        return (front + self._figures.format(*figures)).rstrip()
 
-    def lines(self, summary: Summary) -> Iterator[str]:
+    def lines(self, name: str, directories: Collection[str], *figures: str) -> Iterator[str]:
         """Yield the lines for one timeline, with what stands above it if that is new."""
-        heading = heading_of(summary.name, summary.directories)
+        heading = heading_of(name, directories)
         if heading != self._heading:
             self._heading = heading
             yield ""
             yield printable(heading)
-        name = printable(name_of(summary.name))
+        short = printable(name_of(name))
         if not self._name:
-            yield f"  {name}"
+            yield f"  {short}"
+        yield self.line(short, *figures)
+
+
+class SummaryTable:
+    """Lines for the summaries of one node, one after the other."""
+
+    def __init__(self, names: Collection[str], width: int, now: datetime) -> None:
+        self._rows = Rows(names, _FIGURES, _FIGURES_WIDTH, width)
+        self._width = width
+        self._now = now
+
+    def head(self) -> str:
+        """Return the line above all."""
+        return self._rows.line("", "NEWEST (UTC)", "OLDEST", "POINTS", "LIVE", "STORED", "STATE")
+
+    def lines(self, summary: Summary) -> Iterator[str]:
+        """Yield the lines for one timeline, with what stands above it if that is new."""
         newest = summary.newest
-        yield self._line(
-            name,
+        yield from self._rows.lines(
+            summary.name,
+            summary.directories,
             spell_minute(newest.taken_at) if newest else "-",
             spell_minute(summary.oldest) if summary.oldest else "-",
             str(summary.count),
@@ -85,10 +108,6 @@ class SummaryTable:
         )
         for note in _notes(summary, self._now):
             yield from wrapped(note, self._width, indent=4)
-
-    def _line(self, name: str, *figures: str) -> str:
-        front = f"  {name:{self._name}}  " if self._name else "    "
-        return (front + _FIGURES.format(*figures)).rstrip()
 
 
 def wrapped(note: str, width: int, indent: int) -> list[str]:
@@ -107,10 +126,7 @@ def wrapped(note: str, width: int, indent: int) -> list[str]:
 def _notes(summary: Summary, now: datetime) -> Iterator[str]:
     newest = summary.newest
     if newest is None:
-        yield (
-            f"{spell_count(summary.objects, 'object')}, and no index that says what belongs together; "
-            "tableslurp --from-objects brings what is whole"
-        )
+        yield spell_no_index(summary.objects)
         return
     yield from point_notes(newest)
     if not newest.is_sound:
@@ -145,13 +161,14 @@ def _near(path: str, point: Outline) -> str:
 
 def point_lines(points: Sequence[Outline], gaps: Sequence[Gap], width: int) -> Iterator[str]:
     """Yield a line for each restore point, the newest first, with the gaps between them."""
-    yield _POINT.format("TAKEN (UTC)", "STILL TRUE", "FILES", "SIZE", "STATE") + "  INDEX"
+    titles = _POINT.format("TAKEN (UTC)", "STILL TRUE", "FILES", "SIZE", "STATE")
+    yield f"{titles}  INDEX" if len(titles) + len("  INDEX") <= width else titles.rstrip()
     left = sorted(gaps, key=lambda gap: gap.since)
     for point in points:
         while left and left[-1].since >= point.taken_at:
             yield from wrapped(spell_gap(left.pop()), width, indent=2)
         line = _POINT.format(
-            spell_second(point.taken_at),
+            spell_exact(point.taken_at),
             spell_minute(point.seen_at),
             str(point.files),
             spell_size(point.size),
@@ -165,7 +182,15 @@ def point_lines(points: Sequence[Outline], gaps: Sequence[Gap], width: int) -> I
 
 def spell_whole(summary: Summary) -> str:
     """Spell what is left where the newest restore point is not whole."""
-    return f"the newest whole one was taken at {spell_second(summary.whole)}" if summary.whole else "none is whole"
+    return f"the newest whole one was taken at {spell_exact(summary.whole)}" if summary.whole else "none is whole"
+
+
+def spell_no_index(objects: int) -> str:
+    """Spell what is left where there are *objects* alone."""
+    return (
+        f"{spell_count(objects, 'object')}, and no index that says what belongs together; "
+        "tableslurp --from-objects brings what is whole"
+    )
 
 
 def spell_gap(gap: Gap) -> str:

@@ -7,11 +7,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
+from tablesnap.catalog.as_of import as_of
+from tablesnap.catalog.finding import timelines_at
 from tablesnap.catalog.inventory import nodes
-from tablesnap.catalog.summary import details, summaries, timelines_below
+from tablesnap.catalog.summary import Outline, details, summaries, timelines_below
 from tablesnap.catalog.timeline import Timeline
 from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_FAULTY, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
-from tablesnap.cli.listing_json import gap_fields, outline_fields, summary_fields
+from tablesnap.cli.listing_as_of import AsOfTable, spell_moments
+from tablesnap.cli.listing_json import as_of_fields, gap_fields, outline_fields, summary_fields
 from tablesnap.cli.listing_text import SummaryTable, point_lines
 from tablesnap.cli.logs import printable
 from tablesnap.cli.tablelist_flags import Options, parse
@@ -27,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print what can be restored, and return the exit code."""
     now = datetime.now(UTC)
     try:
-        options = parse(sys.argv[1:] if argv is None else argv, os.environ)
+        options = parse(sys.argv[1:] if argv is None else argv, os.environ, now)
         code = _run(options, open_store(options.address, options.store), now)
         sys.stdout.flush()
         return code
@@ -50,18 +53,22 @@ def _run(options: Options, store: Store, now: datetime) -> int:
     if options.report is not None:
         return _report(options, options.report, store, names, now)
     sound = found = 0
+    taken: list[Outline] = []
     for place, name in enumerate(names):
         if place and not options.json:
             print()
         keys = Keys(options.prefix, name, options.separator)
         lister = Lister(store, keys, options, now)
-        for is_sound in lister.print():
+        for is_sound in lister.print() if options.at is None else lister.print_as_of(options.at, taken):
             found += 1
             sound += is_sound
     if not found:
         raise TablesnapError(_nothing(options))
     if not options.json:
-        print(f"tablelist: {found} listed, {found - sound} of them not whole", file=sys.stderr)
+        if moments := spell_moments(taken):
+            print(f"tablelist: {moments} UTC", file=sys.stderr)
+        what = "not whole" if options.at is None else "without a restore point, or not with the newest of then"
+        print(f"tablelist: {found} listed, {found - sound} of them {what}", file=sys.stderr)
     return EXIT_OK if sound == found else EXIT_FAULTY
 
 
@@ -104,6 +111,25 @@ class Lister:
             yield from self._print_points(timeline)
         if found:
             yield from self._print_summaries(found)
+
+    def print_as_of(self, moment: datetime, taken: list[Outline]) -> Iterator[bool]:
+        """Print what a restore takes as of *moment*, add it to *taken*, and yield of each table whether that is it."""
+        # Snapshots and backups are left out unless PATH is one of them, as a restore leaves them out.
+        found = timelines_at(self._store, self._keys, self._options.path or "/", recursive=True)
+        found.sort(key=lambda timeline: (timeline.name.startswith("/"), timeline.name))
+        table = AsOfTable([timeline.name for timeline in found], self._width)
+        if found and not self._options.json:
+            print(printable(self._keys.node))
+            print(table.head())
+        for one in as_of(self._store, self._keys, found, moment):
+            if self._options.json:
+                print(json.dumps(as_of_fields(one, moment)))
+            else:
+                for line in table.lines(one):
+                    print(line)
+            if one.taken is not None:
+                taken.append(one.taken)
+            yield one.is_sound
 
     def _print_points(self, timeline: Timeline) -> Iterator[bool]:
         [detail] = details(self._store, self._keys, [timeline])

@@ -3,10 +3,12 @@
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from tablesnap import __version__
 from tablesnap.catalog.finding import tidy
 from tablesnap.cli import flags
+from tablesnap.cli.moments import moment
 from tablesnap.cli.words import Grammar, expect_sound
 from tablesnap.errors import UsageError
 from tablesnap.store.address import Address, parse_address
@@ -27,6 +29,8 @@ examples:
       every node and table: restore points, sizes, whether the newest is whole
   tablelist -n node2 my-bucket /var/lib/cassandra/data/ks/users-5a1c395e...
       the restore points of one table, and the gaps between them
+  tablelist --at '2h ago' my-bucket
+      what tableslurp --at takes of each table, and where that is older
   tablelist --report report.html my-bucket
       one page to look at, to print or to send
 
@@ -46,6 +50,7 @@ class Options:
     separator: str
     node: str | None  # None: all there are
     path: str | None
+    at: datetime | None  # None: all moments
     json: bool
     report: str | None
 
@@ -64,6 +69,7 @@ def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
     add = parser.add_argument_group("what to list").add_argument
     actions = [
         add("-n", "--name", metavar="NAME", type=flags.not_empty, help="only this node (default: all there are)"),
+        add("--at", metavar="TIME", help="what a restore takes as of then: 2026-11-22T20:25:00Z, '2h ago'"),
         add("--prefix", "-p", metavar="TEXT", default="", help="what tablesnap was given as --prefix"),
         add(
             "--keyname-separator",
@@ -88,7 +94,7 @@ def grammar_of(actions: Sequence[argparse.Action]) -> Grammar:
     return Grammar(actions, abbreviable=(), shapes={})
 
 
-def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
+def parse(argv: Sequence[str], environ: Mapping[str, str], now: datetime) -> Options:
     """Understand a command line, or raise `UsageError`."""
     parser, actions = make_parser()
     normal: list[str] = []
@@ -104,6 +110,8 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
         raise UsageError("give BUCKET, and PATH if you like; see --help")
     if given.json and given.report is not None:
         raise UsageError("give --json or --report, not both: each says what to do with the listing")
+    if given.at is not None and given.report is not None:
+        raise UsageError("give --at or --report, not both: the report is of all moments")
     bucket = parse_address(words[0])
     return Options(
         address=replace(bucket, prefix=""),
@@ -112,6 +120,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
         separator=given.keyname_separator,
         node=given.name,
         path=_absolute(words[1]) if len(words) > 1 else None,
+        at=moment(given.at, now) if given.at is not None else None,
         json=given.json,
         report=given.report,
     )
