@@ -22,6 +22,8 @@ from tablesnap.units import spell_count, spell_size
 
 _POINTS = 100  # restore points of a table that have a line of their own, the newest; all are drawn
 _NOTES = 20  # gaps and faults of a table that are spelt out, the newest
+# Of the overview: what stands above a figure, or on a phone before it, and what kind of figure it is.
+_FIGURES = (("newest", "moment"), ("live", "number"), ("stored", "number"), ("state", ""))
 _LEGEND = {
     "whole": "restore point, whole",
     "faulty": "restore point, not whole",
@@ -64,9 +66,7 @@ def page_ends() -> Markup:
 
 def overview(summaries: Sequence[Summary]) -> Markup:
     """Return a table of all that the page is about."""
-    titles = ("what", "newest", "live", "stored", "state")
-    kinds = ("", "moment", "number", "number", "")
-    head = element("tr", *(element("th", title, class_=kind) for title, kind in zip(titles, kinds, strict=True)))
+    head = element("tr", element("th", "what"), *(element("th", title, class_=kind) for title, kind in _FIGURES))
     unsound = sum(not one.is_sound for one in summaries)
     stored = spell_size(sum(one.stored for one in summaries))
     total = f"{stored} are stored. "
@@ -82,14 +82,17 @@ def overview(summaries: Sequence[Summary]) -> Markup:
 def _overview_row(summary: Summary, place: int) -> Markup:
     newest = summary.newest
     link = element("a", name(f"{summary.node} {summary.name}"), href=f"#t{place}")
-    cells = [
-        element("td", link),
-        element("td", spell_minute(newest.taken_at) if newest else "-", class_="moment"),
-        element("td", spell_size(newest.size) if newest else "-", class_="number"),
-        element("td", spell_size(summary.stored), class_="number"),
-        element("td", _state(newest)),
-    ]
-    return element("tr", *cells)
+    figures = (
+        spell_minute(newest.taken_at) if newest else "-",
+        spell_size(newest.size) if newest else "-",
+        spell_size(summary.stored),
+        _state(newest),
+    )
+    cells = (
+        element("td", figure, class_=kind, data_label=title)
+        for figure, (title, kind) in zip(figures, _FIGURES, strict=True)
+    )
+    return element("tr", element("td", link), *cells)
 
 
 def section(detail: Detail, place: int, axis: Axis, now: datetime) -> Markup:
