@@ -19,7 +19,8 @@ help:
 	@echo "             there are a JDK 17 and Maven, those with a real Cassandra (ARGS=\"-m 'not cassandra'\" goes without)"
 	@echo 'make check   format, lint, types and import contracts'
 	@echo 'make format  put the format right'
-	@echo 'make bench   measure uploads, flushes, bases and indexes; needs versitygw and 30 GB in TMPDIR, and takes 15 minutes'
+	@echo 'make bench   measure uploads, flushes, bases, indexes, listings and restores; needs versitygw and 30 GB in TMPDIR,
+	@echo '             and takes 25 minutes'
 	@echo '             (make bench-amplification-record records anew what Cassandra does, as make bench goes by the old record)'
 	@echo 'make lock    find the newest versions the project allows and write them down'
 	@echo 'make clean   remove what the others made'
@@ -45,6 +46,8 @@ bench: $(READY)
 	@$(BIN)/python -m bench.index_economy
 	@$(BIN)/python -m bench.flush
 	@$(BIN)/python -m bench.upload
+	@$(BIN)/python -m bench.listing
+	@$(BIN)/python -m bench.restore
 
 bench-amplification-record: $(READY)
 	@$(BIN)/python -m bench.record_traces
