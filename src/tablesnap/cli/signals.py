@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Protocol
@@ -54,3 +55,18 @@ class Signals:
     def _rescan(self, _number: int, _frame: FrameType | None) -> None:
         if self._directed is not None:
             self._directed.rescan()
+
+
+def stop_on_signals(before_exit: Callable[[], None]) -> threading.Event:
+    """Return what SIGINT and SIGTERM set from now on; the second of them ends the process at once."""
+    stop = threading.Event()
+
+    def heed(_number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            before_exit()
+            os._exit(EXIT_INTERRUPTED)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, heed)
+    return stop

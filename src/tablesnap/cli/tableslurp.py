@@ -3,13 +3,11 @@
 import json
 import os
 import shutil
-import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from types import FrameType
 
 from tablesnap.catalog.finding import timelines_at
 from tablesnap.catalog.inventory import nodes
@@ -21,6 +19,7 @@ from tablesnap.cli.plan_text import plan_lines
 from tablesnap.cli.progress import SharedProgress, progress_for
 from tablesnap.cli.screen import Screen
 from tablesnap.cli.secrets import hide_own
+from tablesnap.cli.signals import stop_on_signals
 from tablesnap.cli.tableslurp_flags import Options, grammar_of, make_parser, parse
 from tablesnap.download.line import Patience
 from tablesnap.errors import TablesnapError, UsageError
@@ -48,7 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = parse(sys.argv[1:] if argv is None else argv, os.environ, now)
         screen = Screen()
         set_up_logging(screen, log_format="text", debug=bool(os.environ.get("TDEBUG")), syslog=False)
-        return restore(options, open_store(options.address, options.store), screen, lambda: _stop_on_signals(screen))
+        return restore(
+            options, open_store(options.address, options.store), screen, lambda: stop_on_signals(screen.rescue)
+        )
     except UsageError as error:
         print(f"tableslurp: {error}", file=sys.stderr)
         return EXIT_USAGE
@@ -134,21 +135,6 @@ def _nothing(options: Options, store: Store) -> str:
         return f"{message}, nor of any node; see --prefix and --keyname-separator"
     more = f" and {len(there) - _NODES} more" if len(there) > _NODES else ""
     return f"{message}, nor of the node {keys.node}; there are {', '.join(there[:_NODES])}{more}: name one with -n"
-
-
-def _stop_on_signals(screen: Screen) -> threading.Event:
-    """Return what SIGINT and SIGTERM set from now on; the second of them ends the process at once."""
-    stop = threading.Event()
-
-    def heed(_number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
-            screen.rescue()
-            os._exit(EXIT_INTERRUPTED)
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, heed)
-    return stop
 
 
 def _print_plan(options: Options, plan: Plan) -> None:

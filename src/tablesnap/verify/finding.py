@@ -1,5 +1,7 @@
-"""What a check finds of an object: by what it is right, or what is wrong."""
+"""What a check finds: by what an object is right, or what is wrong."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 
 
@@ -11,6 +13,10 @@ class Kind(Enum):
     CHECKSUM = "checksum"  # the store's own checksum is not that of the file
     CONTENT = "content"  # what was downloaded is not what was uploaded
     DIGEST = "digest"  # a Data.db is not what Cassandra wrote: it was stored as it was, and was damaged before
+    MISSING = "missing"  # the index itself says of the file that it was not stored
+    UNREADABLE = "unreadable"  # an index cannot be read, so what it records cannot be restored
+    NOTHING = "nothing"  # there is no restore point that is right
+    UNPROTECTED = "unprotected"  # it is live on the disk, and in no restore point
     UNCHECKED = "unchecked"  # it could not be found out
 
 
@@ -21,3 +27,17 @@ class Proof(Enum):
     CHECKSUM = "checksum"  # by the checksum that the store keeps of it
     SIZE = "size"  # by its size alone, as the store keeps no checksum
     PRESENCE = "presence"  # it is there; its index, one of 1.x, says no more
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fault, of whatever number of restore points."""
+
+    kind: Kind
+    node: str
+    name: str  # of the timeline: ``<keyspace>/<table>-<id>``, or the directory's path
+    key: str  # of the object that it is about; of a directory, or empty, where it is about none
+    path: str  # of the file it stands for; of a directory where it is about an index
+    what: str
+    points: int = 0  # restore points that it is a fault of
+    newest: datetime | None = None  # when the newest of them was taken
