@@ -1,6 +1,6 @@
 """Check the histories of a node, several at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 
 from tablesnap.catalog.timeline import Timeline
@@ -13,7 +13,9 @@ from tablesnap.verify.share import Share
 _AT_ONCE = 4  # histories of which all objects are known at a time
 
 
-def check_all(node: str, found: list[Timeline], line: Line, share: Share, *, threads: int) -> Iterator[Checked]:
+def check_all(
+    node: str, found: list[Timeline], line: Line, share: Share, *, threads: int
+) -> Generator[Checked, None, None]:
     """Yield what a check of each timeline of *node* comes to, in their order; *found* is emptied.
 
     Objects are asked for by so many *threads*, and those in today's *share* downloaded. Raises `Halted` where the run

@@ -31,6 +31,8 @@ class Checked:
     name: str
     points: int  # restore points that were looked at
     findings: tuple[Finding, ...]
+    objects: int  # that were there of those that are named
+    size: int  # their bytes
     right: Mapping[Proof, int]  # objects, by what they were found right
     read: int  # bytes that were downloaded and compared
     verified: datetime | None  # until when the newest restore point was true of which all was found right
@@ -62,6 +64,8 @@ class _Found:
     """What has been found so far."""
 
     points: int = 0
+    objects: int = 0
+    size: int = 0
     damages: dict[tuple[Kind, str, str], _Damage] = field(default_factory=dict)  # by kind, path and object
     right: Counter[Proof] = field(default_factory=Counter)
     read: int = 0
@@ -102,6 +106,8 @@ class HistoryCheck:
             self._timeline.name,
             found.points,
             (*extra, *self._findings()),
+            found.objects,
+            found.size,
             found.right,
             found.read,
             found.verified,
@@ -165,12 +171,14 @@ class HistoryCheck:
             yield claim, file, verdict.result()
 
     def _count(self, file: KeptFile, verdict: Verdict) -> None:
-        reads = verdict.size and self._tools.reads(file)
+        reads = verdict.size > 0 and self._tools.reads(file)
         if reads:
             self._found.read += verdict.size
         if verdict.kind is None and verdict.proof is not None:
             self._found.right[verdict.proof] += 1
         if verdict.kind is not Kind.LOST:
+            self._found.objects += 1
+            self._found.size += verdict.size
             self._tools.finished(0 if reads else verdict.size)
 
     def _digests(self, point: RestorePoint) -> Mapping[str, KeptFile]:

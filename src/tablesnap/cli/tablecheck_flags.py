@@ -1,0 +1,215 @@
+"""The command line of ``tablecheck``, understood."""
+
+import argparse
+import os
+import re
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from tablesnap import __version__
+from tablesnap.catalog.finding import tidy
+from tablesnap.cli import flags
+from tablesnap.cli.words import Grammar, expect_sound
+from tablesnap.errors import UsageError
+from tablesnap.rules.selection import Selection
+from tablesnap.store.address import Address, parse_address
+from tablesnap.store.opening import StoreOptions
+from tablesnap.verify.share import Share
+
+THREADS = 16  # that ask the store, and mostly wait for it
+
+_USAGE = "tablecheck [flags] BUCKET [PATH]"
+_DESCRIPTION = """\
+Prove what is stored in BUCKET: every index can be read, every object that one
+names is there with the right size, and the store's own checksum of it is that
+of the file. With PATH only what was at or below that directory of the node.
+Nothing is downloaded but indexes, unless --read or --sample says so.
+
+BUCKET is a bucket's name (Amazon S3), s3://BUCKET/PREFIX, gs://BUCKET/PREFIX,
+az://CONTAINER/PREFIX or file:///DIRECTORY.
+"""
+_EPILOG = """\
+examples:
+  tablecheck my-bucket
+      every restore point of every node
+  tablecheck --sample 1/100 --textfile /var/lib/node_exporter/tablecheck.prom \\
+      my-bucket
+      each day another share is downloaded too; figures for Prometheus
+  tablecheck -n node1 --against /var/lib/cassandra/data --tolerate 15m my-bucket
+      also what is live on this machine, and is not protected for a while
+
+exit codes:
+  0 all is right   1 failed   2 wrong usage
+  3 something is wrong, or could not be checked   130 interrupted
+"""
+_SHARE = re.compile(r"1/(?P<of>[1-9]\d{0,8})", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Against:
+    """What is compared with the newest restore points."""
+
+    path: str
+    selection: Selection
+    tolerate: float  # seconds that a file may be unprotected
+
+
+@dataclass(frozen=True)
+class Options:
+    """The whole command line, understood."""
+
+    address: Address
+    store: StoreOptions
+    prefix: str
+    separator: str
+    node: str | None  # None: all there are
+    path: str | None
+    share: Share
+    threads: int
+    against: Against | None
+    json: bool
+    textfile: str | None
+
+
+def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
+    """Make the parser that converts values and prints the help, and return all its flags beside it."""
+    parser = flags.Parser(
+        prog="tablecheck",
+        usage=_USAGE,
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument_group("what to check").add_argument
+    actions = [
+        add("-n", "--name", metavar="NAME", type=flags.not_empty, help="only this node (default: all there are)"),
+        add("--prefix", "-p", metavar="TEXT", default="", help="what tablesnap was given as --prefix"),
+        add(
+            "--keyname-separator",
+            metavar="TEXT",
+            default=":",
+            help="what tablesnap was given as --keyname-separator (default: %(default)s)",
+        ),
+        add("--read", action="store_true", help="download every object, and compare all its bytes"),
+        add("--sample", metavar="1/N", type=_share, help="download one of N shares, each day another"),
+    ]
+    add = parser.add_argument_group("what is on the disk").add_argument
+    actions += [
+        add(
+            "--against",
+            metavar="PATH",
+            help="what is live at or below PATH on this machine, and in no restore point of NAME (default then: this "
+            "host's full name)",
+        ),
+        add(
+            "--tolerate",
+            metavar="TIME",
+            type=flags.duration,
+            help="with --against: a file may be unprotected for so long, such as 15m (default: 0)",
+        ),
+        add("-e", "--exclude", metavar="REGEX", action="append", type=_pattern, help="as tablesnap; again for more"),
+        add("-i", "--include", metavar="REGEX", action="append", type=_pattern, help="as tablesnap; again for more"),
+    ]
+    actions += flags.access_flags(parser.add_argument_group("the store").add_argument)
+    add = parser.add_argument_group("other").add_argument
+    actions += [
+        add(
+            "-t",
+            "--threads",
+            metavar="N",
+            type=flags.at_least(1),
+            default=THREADS,
+            help="objects checked at a time (default: %(default)s)",
+        ),
+        add("--json", action="store_true", help="one JSON object a line: each fault, each table, and the summary"),
+        add("--textfile", metavar="FILE.prom", help="write figures for the textfile collector of node exporter"),
+        add("--version", action="version", version=f"%(prog)s {__version__}", help="print the version and exit"),
+        add("-h", "--help", action="help", help="print this and exit"),
+    ]
+    return parser, actions
+
+
+def grammar_of(actions: Sequence[argparse.Action]) -> Grammar:
+    """Make the grammar that sorts this command's words."""
+    return Grammar(actions, abbreviable=(), shapes={})
+
+
+def parse(argv: Sequence[str], environ: Mapping[str, str], now: datetime) -> Options:
+    """Understand a command line, or raise `UsageError`."""
+    parser, actions = make_parser()
+    normal: list[str] = []
+    words: list[str] = []
+    for found in map(expect_sound, grammar_of(actions).scan(argv)):
+        texts = tuple(value.text for value in found.values)
+        if found.action is None:
+            words += texts
+        else:
+            normal.append("=".join((found.action.option_strings[-1], *texts)))
+    given = parser.parse_args(normal)
+    if not 1 <= len(words) <= 2:
+        raise UsageError("give BUCKET, and PATH if you like; see --help")
+    if given.read and given.sample is not None:
+        raise UsageError("--read downloads everything, --sample a share of it; leave out one")
+    bucket = parse_address(words[0])
+    against = _against(given)
+    return Options(
+        address=replace(bucket, prefix=""),
+        store=flags.reading_options(given, environ),
+        prefix=bucket.prefix + given.prefix,
+        separator=given.keyname_separator,
+        node=given.name or (socket.getfqdn() if against is not None else None),
+        path=_absolute(words[1]) if len(words) > 1 else None,
+        share=Share(of=1 if given.read else given.sample or 0, day=now.toordinal()),
+        threads=given.threads,
+        against=against,
+        json=given.json,
+        textfile=_textfile(given.textfile) if given.textfile is not None else None,
+    )
+
+
+def _against(given: argparse.Namespace) -> Against | None:
+    if given.against is None:
+        for flag, value in (("--tolerate", given.tolerate), ("-e", given.exclude), ("-i", given.include)):
+            if value is not None:
+                raise UsageError(f"{flag} says what --against is to leave alone; add --against PATH, or leave it out")
+        return None
+    if given.exclude and given.include:
+        raise UsageError("-e and -i do not go together; leave out one, or say it all in one pattern")
+    if not os.path.isdir(given.against):
+        raise UsageError(f"--against {given.against!r} is no directory of this machine; correct it")
+    # POSIX lets abspath keep two leading slashes; here they mean nothing.
+    path = "/" + os.path.abspath(given.against).lstrip("/")
+    selection = Selection(include=tuple(given.include or ()), exclude=tuple(given.exclude or ()))
+    return Against(path, selection, given.tolerate or 0.0)
+
+
+def _textfile(text: str) -> str:
+    path = os.path.abspath(text)
+    # Found out now, and not when the check has taken its hours.
+    if os.path.isdir(path) or not os.access(os.path.dirname(path), os.W_OK | os.X_OK):
+        raise UsageError(f"--textfile {text!r} cannot be written; name a file in a directory that can be")
+    return path
+
+
+def _absolute(word: str) -> str:
+    if not word.startswith("/"):
+        raise UsageError(f"PATH {word!r} is not absolute; give the directory's path on the node that was backed up")
+    return tidy(word)
+
+
+def _share(text: str) -> int:
+    match = _SHARE.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share; write 1/100 for a hundredth")
+    return int(match["of"])
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error.msg}") from None
