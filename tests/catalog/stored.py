@@ -52,7 +52,7 @@ class Past:
     def file(self, directory: str, name: str, size: int, when: datetime) -> StoredFile:
         """Store a file, unless it is there, and return what an index says of it."""
         key = self.keys.plain(f"{directory}/{name}")
-        body = (f"{directory}/{name};".encode() * (size // 8 + 1))[:size]
+        body = (f"{directory}/{name};".encode("utf-8", "surrogateescape") * (size // 8 + 1))[:size]
         with suppress(AlreadyStored):
             self._put(key, body, when)
         return StoredFile(key, size, crc64nvme(body), int(when.timestamp() * 1e9), 0o100644, OWNER)
