@@ -9,8 +9,11 @@ import pytest
 from tests.cli.process import run
 
 from tablesnap import __version__
-from tablesnap.cli import flags, tablelist_flags, tableslurp_flags
+from tablesnap.cli import flags, tablecheck_flags, tablelist_flags, tableslurp_flags
 from tablesnap.cli.daemon_flags import make_parser
+from tablesnap.cli.tally import Tally
+from tablesnap.cli.textfile import write_textfile
+from tablesnap.verify.finding import Kind, Proof
 
 MakeParser = Callable[[], tuple[flags.Parser, list[argparse.Action]]]
 
@@ -44,20 +47,30 @@ def test_o8_the_manual_names_exactly_the_flags_there_are() -> None:
     assert flags_in("tablesnap.md") == {name for action in make_parser()[1] for name in action.option_strings}
 
 
-@pytest.mark.parametrize(
-    ("manual", "make"), [("tablelist.md", tablelist_flags.make_parser), ("tableslurp.md", tableslurp_flags.make_parser)]
-)
-def test_each_manual_and_help_names_exactly_the_flags_there_are(manual: str, make: MakeParser) -> None:
+PARSERS = [tablecheck_flags.make_parser, tablelist_flags.make_parser, tableslurp_flags.make_parser]
+
+
+@pytest.mark.parametrize("make", PARSERS)
+def test_each_manual_and_help_names_exactly_the_flags_there_are(make: MakeParser) -> None:
     parser, actions = make()
 
     names = {name for action in actions for name in action.option_strings}
-    assert flags_in(manual) == names
+    assert flags_in(f"{parser.prog}.md") == names
     # An example in the help that uses a flag there is not sends the operator into an error.
     assert {flag for flag in re.findall(FLAG, parser.format_help()) if flag.startswith("--")} <= names
 
 
-@pytest.mark.parametrize("make", [tablelist_flags.make_parser, tableslurp_flags.make_parser])
+@pytest.mark.parametrize("make", PARSERS)
 def test_each_help_fits_a_terminal_of_80_columns(make: MakeParser, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
 
     assert max(map(len, make()[0].format_help().splitlines())) <= 80
+
+
+def test_the_manual_of_tablecheck_names_every_kind_of_fault_and_every_figure(tmp_path: Path) -> None:
+    manual = (MANUALS / "tablecheck.md").read_text(encoding="utf-8")
+    figures = tmp_path / "check.prom"
+    write_textfile(str(figures), Tally(began=0, unprotected=0.0), now=0)
+
+    assert {kind.value for kind in Kind} | {proof.value for proof in Proof} <= set(re.findall(r"`(\w+)`", manual))
+    assert set(re.findall(r"# TYPE (\w+)", figures.read_text())) == set(re.findall(r"`(tablesnap_\w+)", manual))

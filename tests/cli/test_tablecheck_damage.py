@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.catalog.stored import Past
@@ -19,6 +20,7 @@ from tablesnap.cli.screen import Screen
 from tablesnap.cli.tablecheck import Run
 from tablesnap.cli.tablecheck_flags import parse
 from tablesnap.cli.tally import Tally
+from tablesnap.download.line import Halted
 from tablesnap.rules.keys import is_index
 from tablesnap.store.memory import MemoryStore
 from tablesnap.store.port import Content, Store
@@ -175,3 +177,17 @@ def test_each_damage_is_named_and_nothing_else(data: st.DataObject, world: World
     assert faulty == bool(expected)
     assert len(lines.splitlines()) == len(found)
     assert all(printable(key) in lines for key in expected)
+
+
+def test_a_run_that_is_interrupted_ends_and_knows_it() -> None:
+    world = World()
+    world.record(0, {DIRECTORIES[2]: ["plain"]}, 1)
+    stop = threading.Event()
+    stop.set()
+    run = Run(parse(["memory"], {}, BEGAN), world.store, Screen(), stop, Tally(began=0))
+
+    with pytest.raises(Halted):
+        run.check_nodes()
+
+    assert run.interrupted
+    assert run.why_ended.endswith("it was interrupted")

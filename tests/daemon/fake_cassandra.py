@@ -341,10 +341,12 @@ def write(written: Written, fmt: Format, *, size: int = 0, more: Iterable[str] =
     info = ["CompressionInfo.db"] if fmt.compressed else []
     big = fmt.layout == "big"
     opened = {name: written.path(name).open("wb") for name in ["Data.db", *checks, *_keys(big=big)]}
+    rows = content_of(written, "Data.db", size)
+    known = {"Data.db": rows, "Digest.crc32": str(zlib.crc32(rows)).encode()}
 
     def finish(*components: str) -> None:
         for component in components:
-            data = content_of(written, component, size if component == "Data.db" else 0)
+            data = known.get(component) or content_of(written, component)
             written.files[written.stem + component] = data
             file = opened.pop(component, None) or written.path(component).open("wb")
             file.write(data)

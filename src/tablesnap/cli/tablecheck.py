@@ -64,10 +64,10 @@ def _run(options: Options, store: Store, now: datetime) -> int:
     try:
         run.check_nodes()
     except Halted:
-        if run.interrupted:
-            print(f"tablecheck: interrupted; until then: {run.tally.spell()}", file=sys.stderr)
-            return EXIT_INTERRUPTED
-        raise
+        # What was found is said, and no figures are written: they would say that all is told.
+        sys.stdout.flush()
+        print(f"tablecheck: {printable(run.why_ended)}; until then: {run.tally.spell()}", file=sys.stderr)
+        return EXIT_INTERRUPTED if run.interrupted else EXIT_FAILED
     sys.stdout.flush()
     if options.textfile is not None:
         write_textfile(options.textfile, run.tally, now=time.time())
@@ -84,7 +84,9 @@ class Run:
         self._options = options
         self._store = store
         self._stop = stop
-        self._screen = screen
+        self._progress = progress_for(screen, "check")
+        self._shared = SharedProgress(self._progress)
+        self._line = Line(store, self._shared, Patience(), stop)
         # Where both are one terminal, a line goes above the bar and not into it.
         self._print = screen.print if screen.is_terminal and sys.stdout.isatty() else print
 
@@ -93,12 +95,18 @@ class Run:
         """Say whether the operator has ended it."""
         return self._stop.is_set()
 
+    @property
+    def why_ended(self) -> str:
+        """Say why it did not come to its end."""
+        return f"the check has not come to its end: {self._line.why_halted}"
+
     def check_nodes(self) -> None:
         """Check everything that was asked for; raise `Halted` where that cannot come to its end."""
         options = self._options
-        names = nodes(self._store, options.prefix, options.separator) if options.node is None else [options.node]
+        store = ProvenStore(self._line)
+        names = nodes(store, options.prefix, options.separator) if options.node is None else [options.node]
         for name in names:
-            self._check_node(Keys(options.prefix, name, options.separator))
+            self._check_node(Keys(options.prefix, name, options.separator), store)
         if not self.tally.tables:
             raise TablesnapError(self._nothing())
         if options.against is not None:
@@ -107,21 +115,19 @@ class Run:
         if options.json:
             self._print(tally_json(self.tally))
 
-    def _check_node(self, keys: Keys) -> None:
-        progress = progress_for(self._screen, "check")
-        line = Line(self._store, SharedProgress(progress), Patience(), self._stop)
-        found = timelines_below(ProvenStore(line), keys, self._options.path or "/")
+    def _check_node(self, keys: Keys, store: Store) -> None:
+        found = timelines_below(store, keys, self._options.path or "/")
         extents = [_extent(timeline) for timeline in found]
-        progress.begin(sum(files for files, _ in extents), sum(size for _, size in extents))
-        checks = check_all(keys.node, found, line, self._options.share, threads=self._options.threads)
+        self._progress.begin(sum(files for files, _ in extents), sum(size for _, size in extents))
+        checks = check_all(keys.node, found, self._line, self._options.share, threads=self._options.threads)
         try:
             with closing(checks):
                 for (files, size), checked in zip(extents, checks, strict=True):
                     self._take(checked, keys)
                     # What no index names is not looked at, and what is named in vain is not there.
-                    progress.advance(max(0, files - checked.objects), max(0, size - checked.size))
+                    self._shared.advance(max(0, files - checked.objects), max(0, size - checked.size))
         finally:
-            progress.end()
+            self._progress.end()
 
     def _take(self, checked: Checked, keys: Keys) -> None:
         self.tally.add(checked)

@@ -60,8 +60,10 @@ class ProvenStore:
                 raise StoreRefused(f"{found}, and was stored with {to_hex(head.checksum)}")
 
     def list(self, prefix: str) -> Iterator[Listed]:
-        """Do what the store does."""
-        return self._store.list(prefix)
+        """Yield what the store does, until the run is ended."""
+        for listed in self._store.list(prefix):
+            self._line.go_on()
+            yield listed
 
     def level(self, prefix: str) -> "Iterator[Listed | str]":
         """Yield what the store does, from memory."""
