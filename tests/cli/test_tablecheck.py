@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,9 @@ import pytest
 from tests.catalog.stored import Past
 from tests.cli.process import UNANSWERED, environment, running
 from tests.daemon.fake_cassandra import Table
+from tests.daemon.harness import Bucket
 from tests.daemon.table_points import directory_below, following, wait_for_live
+from tests.s3_servers import S3Server
 
 from tablesnap.cli.tablecheck_flags import parse
 from tablesnap.errors import UsageError
@@ -418,3 +421,19 @@ def test_on_a_terminal_faults_stand_above_the_bar(past: Past, bucket: str) -> No
     assert "check " in text
     assert re.search(r"[\r\n]lost +node1:/data", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text))
     assert done.returncode == 3
+
+
+def test_on_a_server_that_keeps_no_checksums_sizes_are_proved_or_contents(moto_endpoint: S3Server) -> None:
+    bucket = Bucket.on(moto_endpoint, f"check-{uuid.uuid4().hex}")
+    moto_endpoint.make_bucket(bucket.url.removeprefix("s3://"))
+    past = Past(bucket.store(), lambda _when, _key: None)
+    past.table(USERS, [1], ago(hours=5))
+    past.table(USERS, [1, 2], ago(hours=1))
+    past.store.delete([past.keys.plain(f"{USERS}/nb-2-big-Data.db")])
+
+    asked = run("--json", *bucket.arguments, bucket.url, **bucket.environment)
+    read = run("--json", "--read", *bucket.arguments, bucket.url, **bucket.environment)
+
+    for done, proof in ((asked, "size"), (read, "content")):
+        lost, users, _ = lines_of(done)
+        assert (lost["fault"], users["objects"], done.returncode) == ("lost", {proof: 9}, 3)
