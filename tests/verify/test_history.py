@@ -14,7 +14,7 @@ from tablesnap.checksum import crc64nvme
 from tablesnap.download.line import Halted, Line
 from tablesnap.errors import StoreRefused, StoreUnavailable
 from tablesnap.store.memory import MemoryStore
-from tablesnap.store.port import Content, Store
+from tablesnap.store.port import Content, Listed, Store
 from tablesnap.verify.checking import check_all
 from tablesnap.verify.finding import Finding, Kind, Proof
 from tablesnap.verify.history import Checked
@@ -210,6 +210,34 @@ def test_a_restore_point_that_a_purge_forgets_meanwhile_is_no_fault(past: Past) 
                 )
 
     assert findings(past, Purged(past.store)) == []
+
+
+class Unlisted(Around):
+    """Does not list an object, as a listing does that went by before it was stored."""
+
+    def __init__(self, store: Store, key: str) -> None:
+        super().__init__(store)
+        self._key = key
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        return (one for one in super().list(prefix) if one.key != self._key)
+
+    def level(self, prefix: str) -> "Iterator[Listed | str]":
+        return (one for one in super().level(prefix) if isinstance(one, str) or one.key != self._key)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_restore_point_that_is_written_while_the_bucket_is_listed_is_no_fault(past: Past, there: bool) -> None:
+    other = USERS.replace("/data/", "/data2/")
+    past.table(USERS, [1], ago(2))
+    held = {USERS: past.sstable(USERS, 3, ago(1)), other: past.sstable(other, 2, ago(1))}
+    first, second = past.point(held, ago(1))
+    if not there:
+        past.store.delete([first])
+
+    found = findings(past, Unlisted(past.store, first))
+
+    assert [(one.kind, one.key) for one in found] == ([] if there else [(Kind.UNREADABLE, second)])
 
 
 def test_of_a_store_without_checksums_the_size_is_what_is_proved(past: Past) -> None:

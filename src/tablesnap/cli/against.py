@@ -31,7 +31,7 @@ class Unprotected:
 def compare(store: Store, keys: Keys, against: Against, now: float) -> Iterator[Unprotected]:
     """Yield what is not protected for longer than is tolerated. Raises what the store raises."""
     settings = Settings(
-        paths=(against.path,),
+        paths=against.paths,
         node=keys.node,
         prefix=keys.prefix,
         separator=keys.separator,

@@ -51,7 +51,7 @@ _SHARE = re.compile(r"1/(?P<of>[1-9]\d{0,8})", re.ASCII)
 class Against:
     """What is compared with the newest restore points."""
 
-    path: str
+    paths: tuple[str, ...]  # absolute, links as they were given, for keys carry the names
     selection: Selection
     tolerate: float  # seconds that a file may be unprotected
 
@@ -102,8 +102,9 @@ def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
         add(
             "--against",
             metavar="PATH",
+            action="append",
             help="what is live at or below PATH on this machine, and in no restore point of NAME (default then: this "
-            "host's full name)",
+            "host's full name); again for more",
         ),
         add(
             "--tolerate",
@@ -179,12 +180,13 @@ def _against(given: argparse.Namespace) -> Against | None:
         return None
     if given.exclude and given.include:
         raise UsageError("-e and -i do not go together; leave out one, or say it all in one pattern")
-    if not os.path.isdir(given.against):
-        raise UsageError(f"--against {given.against!r} is no directory of this machine; correct it")
+    for path in given.against:
+        if not os.path.isdir(path):
+            raise UsageError(f"--against {path!r} is no directory of this machine; correct it")
     # POSIX lets abspath keep two leading slashes; here they mean nothing.
-    path = "/" + os.path.abspath(given.against).lstrip("/")
+    paths = dict.fromkeys("/" + os.path.abspath(path).lstrip("/") for path in given.against)
     selection = Selection(include=tuple(given.include or ()), exclude=tuple(given.exclude or ()))
-    return Against(path, selection, given.tolerate or 0.0)
+    return Against(tuple(paths), selection, given.tolerate or 0.0)
 
 
 def _textfile(text: str) -> str:
