@@ -13,6 +13,7 @@ from tablesnap.catalog.summary import timelines_below
 from tablesnap.checksum import crc64nvme
 from tablesnap.download.line import Halted, Line
 from tablesnap.errors import StoreRefused, StoreUnavailable
+from tablesnap.rules.index import StoredFile
 from tablesnap.store.memory import MemoryStore
 from tablesnap.store.port import Content, Listed, Store
 from tablesnap.verify.checking import check_all
@@ -196,6 +197,23 @@ def test_where_two_indexes_say_different_things_of_an_object_each_is_compared(pa
 
     assert [(one.kind, one.points, one.newest) for one in checked.findings] == [(Kind.CHECKSUM, 1, ago(5))]
     assert checked.verified == ago(1)
+
+
+def test_a_data_db_is_compared_with_the_digest_that_is_in_the_same_restore_point(past: Past) -> None:
+    digest = past.keys.plain(f"{USERS}/nb-1-big-Digest.crc32")
+    past.garbage(digest, b"12345", ago(5))
+    sstable = past.sstable(USERS, 1, ago(5))
+    data = sstable["nb-1-big-Data.db"]
+    file = StoredFile(digest, 5, crc64nvme(b"12345"), data.mtime_ns, data.mode, data.owner)
+    past.point({USERS: sstable | {"nb-1-big-Digest.crc32": file}}, ago(5))
+    past.point({USERS: sstable}, ago(1))
+
+    [checked] = check(past, share=READ)
+
+    [found] = checked.findings
+    assert (found.kind, found.key, found.points, found.newest) == (Kind.DIGEST, data.key, 1, ago(5))
+    assert checked.verified == ago(1)
+    assert check(past)[0].findings == ()
 
 
 def test_a_restore_point_that_a_purge_forgets_meanwhile_is_no_fault(past: Past) -> None:
