@@ -16,7 +16,7 @@ from tablesnap.catalog.timeline import Timeline, timelines
 from tablesnap.errors import StoreUnavailable
 from tablesnap.rules.index import StoredFile
 from tablesnap.rules.points import RestorePoint
-from tablesnap.store.port import Content, Store
+from tablesnap.store.port import Content, Listed, Store
 
 TABLE = "ks/t-1b255f4def2540a60000000000000005"
 ONE, TWO, THREE = f"/disk1/{TABLE}", f"/disk2/{TABLE}", f"/disk3/{TABLE}"
@@ -171,6 +171,25 @@ def test_indexes_that_name_one_that_is_gone_are_restore_points_that_cannot_be_re
 
     assert not newest.unreadable
     assert whole in gone.unreadable
+
+
+class Late(Around):
+    """Does not list the index of one directory, as a listing does that went by before it was stored."""
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        return (one for one in super().list(prefix) if not one.key.startswith("node1:/disk1/"))
+
+    def level(self, prefix: str) -> "Iterator[Listed | str]":
+        found = super().level(prefix)
+        return (one for one in found if isinstance(one, str) or not one.key.startswith("node1:/disk1/"))
+
+
+def test_an_index_that_names_one_written_during_the_listing_is_its_restore_point(past: Past) -> None:
+    past.point(held(past, disk1=[1], disk2=[2], disk3=[3]), at(0))
+
+    (found,) = history(past, Late(past.store)).backward()
+
+    assert generations(found) == ["disk1:1", "disk2:2", "disk3:3"]
 
 
 def test_an_index_that_cannot_be_read_is_told_in_its_place(past: Past) -> None:

@@ -37,6 +37,18 @@ class IndexReader:
         """
         return self.understand(listed, self.fetch(listed))
 
+    def read_late(self, key: str) -> RestorePoint | None:
+        """Return the restore point of an index that was not listed, as one is that was written during the listing.
+
+        None if there is no such index, or it is none that holds files. Raises `StoreUnavailable`.
+        """
+        try:
+            head = self._store.head(key)
+        except (NoSuchObject, StoreRefused, KeyRefused):
+            return None
+        found = self.read(Listed(key, head.size, head.modified))
+        return found if isinstance(found, RestorePoint) and not found.unreadable else None
+
     def fetch(self, listed: Listed) -> Body:
         """Return the body of an index as it is stored. Raises `StoreUnavailable`."""
         try:

@@ -133,7 +133,8 @@ class Timeline:
             point = self._point(listed, read)
             if point is not None:
                 found.append(self._with_others(point, listed, read))
-        return sorted(found, key=points.when, reverse=True)
+        single = {point.key: point for point in found}  # one that was not listed may be named by several
+        return sorted(single.values(), key=points.when, reverse=True)
 
     def _point(self, listed: Listed, read: _Read) -> RestorePoint | None:
         """Return the restore point of one index; None if it names another that is on this timeline itself."""
@@ -142,7 +143,7 @@ class Timeline:
             return point
         if point.whole in self._listed:
             return None
-        return _without_its_files(point, listed)
+        return self._reader.read_late(point.whole) or _without_its_files(point, listed)
 
     def _with_others(self, point: RestorePoint, listed: Listed, read: _Read) -> RestorePoint:
         """Add what the directories held that *point* does not speak of: another daemon's, or each its own with 1.x.
@@ -176,7 +177,9 @@ class Timeline:
         if isinstance(found, RestorePoint):
             return found
         whole = read(self._listed[found.whole]) if found.whole in self._listed else None
-        return whole if isinstance(whole, RestorePoint) else _without_its_files(found, listed)
+        if isinstance(whole, RestorePoint):
+            return whole
+        return self._reader.read_late(found.whole) or _without_its_files(found, listed)
 
     def _read_among(self, here: Mapping[str, RestorePoint | Index], listed: Listed) -> RestorePoint | Index:
         return here.get(listed.key) or self._read_once(listed)

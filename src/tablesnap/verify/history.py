@@ -9,9 +9,8 @@ from datetime import datetime
 from hashlib import blake2b
 
 from tablesnap.catalog.timeline import Timeline
-from tablesnap.errors import NoSuchObject, StoreError, UnreadableIndex
+from tablesnap.errors import NoSuchObject, StoreError
 from tablesnap.rules import sstable
-from tablesnap.rules.index import decode
 from tablesnap.rules.keys import directory_of
 from tablesnap.rules.points import KeptFile, RestorePoint
 from tablesnap.store.port import Listed, Store
@@ -120,7 +119,7 @@ class HistoryCheck:
             if self._found.verified is None:
                 self._found.verified = point.seen_at
             return
-        if self._is_forgotten(point) or self._is_newer(point):
+        if self._is_forgotten(point):
             return
         for kind, key, path, what in wrong:
             # What was never stored has no object; the key is that of whichever index says so.
@@ -201,16 +200,6 @@ class HistoryCheck:
         except StoreError:
             pass  # that something is wrong with it is said all the same
         return False
-
-    def _is_newer(self, point: RestorePoint) -> bool:
-        """Say whether *point* was written while the bucket was listed: an index was seen, and not the one it names."""
-        if not point.unreadable:
-            return False
-        try:
-            index = decode(b"".join(self._tools.store.read(point.key)), directory_of(point.key))
-            return bool(index.whole) and self._tools.store.head(index.whole).size > 0
-        except (UnreadableIndex, StoreError):
-            return False
 
     def _path(self, directory: str) -> str:
         """Return the path of a directory that is known by its key, as that of an index that cannot be read is."""
