@@ -52,6 +52,12 @@ def test_what_other_people_store_is_no_node() -> None:
     assert nodes(store, "", ":") == ["node1"]
 
 
+def test_a_node_with_slashes_in_its_name_is_found_beside_one_without() -> None:
+    store = store_of("node1:/var/x", "dc1/node2:/var/x", "dc1/rack1/node3:/var/x", "photos/2026/1.jpg")
+
+    assert nodes(store, "", ":") == ["dc1/node2", "dc1/rack1/node3", "node1"]
+
+
 def test_in_an_empty_store_there_is_no_node() -> None:
     assert nodes(MemoryStore(), "", ":") == []
 

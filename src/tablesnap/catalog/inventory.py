@@ -19,6 +19,7 @@ AHEAD = 32  # such batches that were listed and are not taken yet
 _LOOK_SECONDS = 0.1  # how often is looked whether a listing has ended
 _LEVELS = 12  # of folders that are looked into for more of them
 _LEVELS_OF_NODES = 4  # of folders that are looked into for nodes
+_MOST_FOLDERS_BESIDE = 100  # that are looked into for more nodes, where there are some already
 _MOST_FOLDERS = 1000  # that are looked into for nodes: more are something else
 
 
@@ -35,19 +36,21 @@ class StoredDirectory:
 def nodes(store: Store, prefix: str, separator: str) -> list[str]:
     """Return the names of the nodes that have anything stored, in order.
 
-    A name with slashes in it, as in ``dc1/node1``, is found where there are none without.
+    A name with slashes in it, as in ``dc1/node1``, is found beside those without; not in a bucket that other people
+    have filled with folders.
     """
     begin = Keys(prefix, "", "").plain("")
     # What follows the name is a path, and slashes are taken together.
     ending = re.sub("/+", "/", f"{separator}/")
     folders = [begin]
+    found: set[str] = set()
     for _ in range(_LEVELS_OF_NODES):
-        deeper = [one for folder in folders for one in store.level(folder) if isinstance(one, str)]
-        found = {one[len(begin) : -len(ending)] for one in deeper if one.endswith(ending)} - {""}
-        if found or len(deeper) > _MOST_FOLDERS:
-            return sorted(found)
-        folders = deeper
-    return []
+        below = [one for folder in folders for one in store.level(folder) if isinstance(one, str)]
+        found |= {one[len(begin) : -len(ending)] for one in below if one.endswith(ending)} - {""}
+        folders = [one for one in below if not one.endswith(ending)]
+        if len(folders) > (_MOST_FOLDERS_BESIDE if found else _MOST_FOLDERS):
+            break
+    return sorted(found)
 
 
 def inventory(store: Store, below: str) -> dict[str, StoredDirectory]:
