@@ -1,10 +1,11 @@
 """Whatever a node, its daemon, clocks and two purges do at once: no restore point that was promised is harmed."""
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tests.purge.world import TABLES, DiedError, Stepping, World
@@ -110,12 +111,12 @@ class Purging(RuleBasedStateMachine):
             self.world.insist_every_index_restores()
 
 
-TestPurging = Purging.TestCase
+# Other steps each time; `tests/conftest.py` draws the seed and prints it.
+TestPurging = seed(int(os.environ["TABLESNAP_SEED"]))(Purging).TestCase
 TestPurging.settings = settings(
     max_examples=EXAMPLES,
     stateful_step_count=STEPS,
     deadline=None,
-    derandomize=True,  # a change is judged by the same steps as the one before it
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
     print_blob=True,
 )

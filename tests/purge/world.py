@@ -58,7 +58,9 @@ class Stepping(Around):
     def delete(self, keys: Iterable[str]) -> None:
         keys = list(keys)
         if self._number + 1 == self._dies_at:
-            self.store.delete(random.Random(len(keys)).sample(keys, len(keys) // 2))  # a joint deletion has no order
+            # A joint deletion has no order, and any part of it may have been done.
+            drawn = random.Random(f"{self._number} {keys}")
+            self.store.delete(drawn.sample(keys, drawn.randint(0, len(keys))))
         super().delete(keys)
 
 

@@ -6,7 +6,18 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tablesnap.rules.purging import Record, Retention, Stored, is_ours, plan_forgetting, sort_objects
+from tablesnap.rules.index import Index
+from tablesnap.rules.purging import (
+    Fate,
+    Proof,
+    Record,
+    Retention,
+    Stored,
+    is_ours,
+    is_trustworthy,
+    plan_forgetting,
+    why_forgotten,
+)
 
 NOW = datetime(2026, 11, 22, 20, 25, 17, tzinfo=UTC)
 GRACE = timedelta(hours=24)
@@ -134,52 +145,61 @@ def stored(name: str, age: timedelta) -> Stored:
     return Stored(DIRECTORY + name, 7, NOW - age)
 
 
-def sort_one(one: Stored, named: Sequence[str] = (), *, indexed: timedelta | None = timedelta(0)) -> str:
-    newest = {} if indexed is None else {DIRECTORY: NOW - indexed}
-    found = sort_objects([one], named, newest, now=NOW, grace=GRACE)
-    if found.needless:
-        return "needless"
-    return next(name for name in ("named", "young", "unindexed", "foreign") if getattr(found, name))
+def fate_of(one: Stored, *, named: bool = False, indexed: timedelta | None = timedelta(0)) -> Fate:
+    return Proof(NOW, GRACE).fate_of(one, named=named, indexed_at=None if indexed is None else NOW - indexed)
 
 
 def test_what_an_index_names_is_kept_however_old() -> None:
     one = stored("nb-1-big-Data.db", timedelta(days=900))
 
-    assert sort_one(one, [one.key]) == "named"
+    assert fate_of(one, named=True) is Fate.NAMED
 
 
 def test_what_no_index_names_goes_once_an_index_was_written_a_grace_period_after_it() -> None:
-    assert sort_one(stored("nb-1-big-Data.db", timedelta(hours=25))) == "needless"
+    assert fate_of(stored("nb-1-big-Data.db", timedelta(hours=25))) is Fate.NEEDLESS
 
 
 def test_what_is_younger_than_the_grace_period_may_be_on_its_way_into_an_index() -> None:
-    assert sort_one(stored("nb-1-big-Data.db", timedelta(hours=23))) == "young"
+    assert fate_of(stored("nb-1-big-Data.db", timedelta(hours=23))) is Fate.YOUNG
 
 
 def test_what_came_after_the_last_index_or_shortly_before_it_is_kept() -> None:
     # The host may have been lost between the upload and its index.
-    assert sort_one(stored("nb-1-big-Data.db", timedelta(days=9)), indexed=timedelta(days=10)) == "unindexed"
-    assert sort_one(stored("nb-1-big-Data.db", timedelta(days=9)), indexed=timedelta(days=8.5)) == "unindexed"
-    assert sort_one(stored("nb-1-big-Data.db", timedelta(days=9)), indexed=None) == "unindexed"
-
-
-def test_the_index_of_another_directory_says_nothing() -> None:
-    one = Stored(f"{DIRECTORY}snapshots/s/nb-1-big-Data.db", 7, NOW - timedelta(days=90))
-
-    assert sort_one(one) == "unindexed"
+    assert fate_of(stored("nb-1-big-Data.db", timedelta(days=9)), indexed=timedelta(days=10)) is Fate.UNINDEXED
+    assert fate_of(stored("nb-1-big-Data.db", timedelta(days=9)), indexed=timedelta(days=8.5)) is Fate.UNINDEXED
+    assert fate_of(stored("nb-1-big-Data.db", timedelta(days=9)), indexed=None) is Fate.UNINDEXED
 
 
 def test_what_no_index_speaks_for_goes_by_age_where_that_is_asked_for() -> None:
     old, young = stored("nb-1-big-Data.db", timedelta(days=90)), stored("nb-2-big-Data.db", timedelta(days=80))
+    proof = Proof(NOW, GRACE, unindexed_before=NOW - timedelta(days=85))
 
-    found = sort_objects([old, young], [], {}, now=NOW, grace=GRACE, unindexed_before=NOW - timedelta(days=85))
+    assert proof.fate_of(old, named=False, indexed_at=None) is Fate.NEEDLESS
+    assert proof.fate_of(young, named=False, indexed_at=None) is Fate.UNINDEXED
+    assert proof.fate_of(old, named=True, indexed_at=None) is Fate.NAMED
 
-    assert found.needless == [old]
-    assert found.unindexed == [young]
+
+def test_no_age_that_is_asked_for_takes_what_may_be_on_its_way() -> None:
+    one = stored("nb-1-big-Data.db", timedelta(hours=23))
+
+    assert Proof(NOW, GRACE, unindexed_before=NOW).fate_of(one, named=False, indexed_at=None) is Fate.YOUNG
+
+
+def test_d4_an_index_of_1x_that_does_not_name_its_own_file_says_nothing() -> None:
+    key = DIRECTORY + "nb-1-big-Data.db-listdir.json"
+
+    assert not is_trustworthy(Index("/data/ks/t-1", (), format=1), key)
+    assert is_trustworthy(Index("/data/ks/t-1", ("nb-1-big-Data.db",), format=1), key)
+    assert is_trustworthy(Index("/data/ks/t-1", ()), key)
+
+
+def test_why_one_is_forgotten_is_said() -> None:
+    assert "a later one was current" in why_forgotten(taken(50))
+    assert "not complete" in why_forgotten(taken(50, complete=False))
 
 
 def test_a_folder_marker_of_a_console_is_nobody_s_to_delete() -> None:
-    assert sort_one(Stored(DIRECTORY, 0, NOW - timedelta(days=90))) == "foreign"
+    assert fate_of(Stored(DIRECTORY, 0, NOW - timedelta(days=90))) is Fate.FOREIGN
     assert not is_ours("n:/data//x")
     assert not is_ours("n:/data/../x")
     assert is_ours("n:/data/ks/t-1/nb-1-big-Data.db~0123456789abcdef")

@@ -1,0 +1,1 @@
+"""Forget restore points by age, and delete what no index names."""

@@ -4,14 +4,18 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from tablesnap.catalog.finding import is_within
 from tablesnap.catalog.timeline import Timeline
-from tablesnap.purge.reading import read_indexes
-from tablesnap.rules.keys import Keys, directory_of, is_index
+from tablesnap.purge.listing import Held, list_history
+from tablesnap.purge.objects import Objects
+from tablesnap.purge.reading import READERS, Indexes, read_indexes
+from tablesnap.rules.keys import Keys, directory_of
 from tablesnap.rules.points import Fault
-from tablesnap.rules.purging import Record, Retention, Sorted, Stored, plan_forgetting, sort_objects
+from tablesnap.rules.purging import Fate, Proof, Record, Retention, Stored, plan_forgetting, why_forgotten
 from tablesnap.store.port import Listed, Store
 
 TRIES = 2
+OUTSIDE = "not at or below PATH"
 
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
@@ -27,6 +31,14 @@ class Terms:
     grace: timedelta
     unindexed_before: datetime | None = None
     forget_all: bool = False
+    readers: int = READERS
+
+    @property
+    def proof(self) -> Proof:
+        """What proves that an object may be deleted."""
+        if self.forget_all:
+            return Proof(_END_OF_TIME, timedelta(0), _END_OF_TIME)
+        return Proof(self.now, self.grace, self.unindexed_before)
 
 
 @dataclass
@@ -35,22 +47,27 @@ class Plan:
 
     name: str
     kept: list[tuple[Record, list[str]]] = field(default_factory=list)  # with the reasons, the newest first
-    forgotten: list[Record] = field(default_factory=list)
-    indexes: list[Listed] = field(default_factory=list)  # to be deleted, in this order
-    objects: Sorted = field(default_factory=Sorted)
+    forgotten: list[tuple[Record, str]] = field(default_factory=list)  # with the reason, the newest first
+    pointers: list[Listed] = field(default_factory=list)  # indexes to be deleted that name others for their files
+    indexes: list[Listed] = field(default_factory=list)  # all others to be deleted
+    needless: Objects = field(default_factory=Objects)
+    left: dict[Fate, int] = field(default_factory=lambda: dict.fromkeys(Fate, 0))  # objects that are not deleted
+    unindexed_size: int = 0  # bytes
+    total: int = 0  # objects at and below PATH, indexes included
+    total_size: int = 0  # bytes
     faults: list[Fault] = field(default_factory=list)  # why nothing is done
     known: frozenset[str] = frozenset()  # the indexes that were read
-    named: frozenset[str] = frozenset()  # what those that remain name
+    doubtful: frozenset[str] = frozenset()  # those of them that say nothing by not naming an object
 
     @property
     def size(self) -> int:
         """Bytes that are deleted."""
-        return sum(one.size for one in self.indexes) + sum(one.size for one in self.objects.needless)
+        return sum(one.size for one in (*self.pointers, *self.indexes)) + self.needless.size
 
     @property
     def number(self) -> int:
         """Objects that are deleted, indexes included."""
-        return len(self.indexes) + len(self.objects.needless)
+        return len(self.pointers) + len(self.indexes) + len(self.needless)
 
 
 def plan_purge(store: Store, timeline: Timeline, terms: Terms) -> Plan:
@@ -59,58 +76,76 @@ def plan_purge(store: Store, timeline: Timeline, terms: Terms) -> Plan:
     The listing comes first, the indexes in it are read after: whatever is stored in between is not in the plan.
     """
     for _ in range(TRIES):
-        listed = list(list_history(store, timeline))
-        indexes = [one for one in listed if is_index(one.key)]
-        objects = {one.key: one.size for one in listed}
-        read = read_indexes(store, indexes, objects, there={one.key for one in indexes})
+        held = list_history(store, timeline)
+        read = read_indexes(store, held.indexes, held, readers=terms.readers)
         if not read.faults:
             break  # one may have been written, or purged by another, while it was listed
-    plan = Plan(timeline.name, faults=read.faults, known=frozenset(one.key for one in indexes))
-    if read.faults:
+    plan = Plan(timeline.name, faults=read.faults, known=frozenset(one.key for one in held.indexes))
+    below = terms.keys.below(terms.path)
+    mine = [one.size for one in held.indexes if one.key.startswith(below)]
+    plan.total, plan.total_size = len(mine), sum(mine)
+    plan.doubtful = frozenset(read.doubtful)
+    plan.faults += _partly_elsewhere(timeline, terms)
+    if plan.faults:
         return plan  # what it cannot read may name anything
-    reasons = plan_forgetting(read.records, terms.retention)
-    if terms.forget_all:
-        reasons = {key: [] for key in reasons}
-    for record in sorted(read.records, key=lambda record: record.taken_at, reverse=True):
-        if reasons[record.key]:
-            plan.kept.append((record, reasons[record.key]))
-        else:
-            plan.forgotten.append(record)
-    gone = {record.key for record in plan.forgotten}
-    gone |= {pointer for pointer, whole in read.pointers.items() if whole in gone}
-    # Those that name another index for their files go before it, or who sees them would look for it in vain.
-    plan.indexes = sorted(
-        (one for one in indexes if one.key in gone), key=lambda one: (one.key not in read.pointers, one.modified)
-    )
-    plan.named = frozenset(read.named_by(plan.known - gone))
-    plan.objects = sort(listed, plan.named, plan.known - gone, terms)
+    _plan_indexes(plan, read, held, terms)
+    _plan_objects(plan, read, held, terms)
     return plan
 
 
-def list_history(store: Store, timeline: Timeline) -> Iterator[Listed]:
-    """Yield every object in the directories of *timeline*, and none below them that is another's."""
-    for directory in timeline.directories.values():
-        for one in store.list(directory.key):
-            if directory_of(one.key) == directory.key:
-                yield one
-
-
-def sort(listed: Collection[Listed], named: Collection[str], indexes: Collection[str], terms: Terms) -> Sorted:
-    """Say which of the objects *listed* nothing needs, given the *indexes* that remain and what they name."""
-    newest: dict[str, datetime] = {}
-    for one in listed:
-        if one.key in indexes:
-            directory = directory_of(one.key)
-            newest[directory] = max(one.modified, newest.get(directory, one.modified))
-    below = terms.keys.below(terms.path)
-    mine = (Stored(one.key, one.size, one.modified) for one in listed if one.key.startswith(below))
+def _partly_elsewhere(timeline: Timeline, terms: Terms) -> Iterator[Fault]:
+    """Say why not everything can be forgotten: restore points are of all directories of a table or of none."""
     if terms.forget_all:
-        return sort_objects(
-            mine,
-            (),
-            {},
-            now=terms.now,
-            grace=timedelta(0),
-            unindexed_before=_END_OF_TIME,
-        )
-    return sort_objects(mine, named, newest, now=terms.now, grace=terms.grace, unindexed_before=terms.unindexed_before)
+        for path, directory in timeline.directories.items():
+            if not is_within(path, terms.path):
+                why = f"the table is in {path} as well; give a PATH that holds all of it to --forget-all"
+                yield Fault(directory.key, path, why)
+
+
+def _plan_indexes(plan: Plan, read: Indexes, held: Held, terms: Terms) -> None:
+    reasons = plan_forgetting(read.records, terms.retention)
+    for record in sorted(read.records, key=lambda record: record.taken_at, reverse=True):
+        why = reasons[record.key]
+        if terms.forget_all:
+            plan.forgotten.append((record, "--forget-all"))
+        elif not any(is_within(path, terms.path) for path in record.covers):
+            plan.kept.append((record, [OUTSIDE, *why]))
+        elif why:
+            plan.kept.append((record, why))
+        else:
+            plan.forgotten.append((record, why_forgotten(record)))
+    gone = {record.key for record, _ in plan.forgotten}
+    for one in sorted(held.indexes, key=lambda one: one.modified):
+        if one.key in gone:
+            plan.indexes.append(one)
+        elif read.pointers.get(one.key) in gone:
+            plan.pointers.append(one)
+
+
+def _plan_objects(plan: Plan, read: Indexes, held: Held, terms: Terms) -> None:
+    remaining = plan.known - {one.key for one in (*plan.pointers, *plan.indexes)}
+    named = read.named_by(remaining)
+    below = terms.keys.below(terms.path)
+    for one, fate in fates(held, remaining - read.doubtful, named, terms):
+        if not one.key.startswith(below):
+            continue
+        plan.total += 1
+        plan.total_size += one.size
+        if fate is Fate.NEEDLESS:
+            plan.needless.add(one)
+        else:
+            plan.left[fate] += 1
+            plan.unindexed_size += one.size if fate is Fate.UNINDEXED else 0
+
+
+def fates(held: Held, indexes: Collection[str], named: Collection[int], terms: Terms) -> Iterator[tuple[Stored, Fate]]:
+    """Yield every object with its fate, given the *indexes* that can be relied on, and what is named."""
+    newest: dict[str, datetime] = {}
+    for index in held.indexes:
+        if index.key in indexes:
+            directory_key = directory_of(index.key)
+            newest[directory_key] = max(index.modified, newest.get(directory_key, index.modified))
+    proof = terms.proof
+    for number, one in held.objects.stored():
+        indexed_at = newest.get(directory_of(one.key))
+        yield one, proof.fate_of(one, named=number in named, indexed_at=indexed_at)

@@ -1,17 +1,21 @@
 """Carry out a plan: indexes first, and then what no index names any more."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from tablesnap.catalog.timeline import Timeline
-from tablesnap.errors import StoreError
-from tablesnap.purge.planning import Plan, Terms, list_history, sort
+from tablesnap.errors import StoreError, StoreUnavailable
+from tablesnap.purge.listing import list_history
+from tablesnap.purge.planning import Plan, Terms, fates
 from tablesnap.purge.reading import read_indexes
-from tablesnap.rules.keys import is_index
 from tablesnap.rules.points import Fault
+from tablesnap.rules.purging import Fate
 from tablesnap.store.port import Store
 
 BATCH = 1000  # keys, as many as S3 deletes in one call
+
+Note = Callable[[Sequence[str]], None]
 
 
 @dataclass
@@ -26,48 +30,67 @@ class Outcome:
     failures: list[str] = field(default_factory=list)  # what the store would not delete
 
 
-def purge(store: Store, timeline: Timeline, plan: Plan, terms: Terms) -> Outcome:
-    """Do what *plan* says, as far as it is still right. Safe to be killed anywhere, and beside another purge.
+def purge(store: Store, timeline: Timeline, plan: Plan, terms: Terms, note: Note = lambda keys: None) -> Outcome:
+    """Do what *plan* says, as far as it is still right, and *note* what is gone. Safe to be killed anywhere, and beside
+    another purge.
 
     Indexes go first: whoever sees an index must be able to restore all it names. A death in between leaves objects
     that nothing names, which the next purge finds.
 
-    Raises `StoreUnavailable`.
+    Raises what the store raises when it is listed or read; what it would not delete is in the outcome.
     """
     done = Outcome(faults=list(plan.faults))
-    if done.faults:
+    if done.faults or not plan.number:
         return done
-    done.indexes = _delete(store, [(one.key, one.size) for one in plan.indexes], done)
-    if done.failures:
-        return done  # an index that is still there names what would be deleted now
+    # Those that name another index for their files go before it, and not in one call with it, which has no order: who
+    # sees one would look for the other in vain, and no purge would touch the table again.
+    for indexes in (plan.pointers, plan.indexes):
+        done.indexes += _delete(store, ((one.key, one.size) for one in indexes), done, note)
+        if done.failures:
+            return done  # an index that is still there names what would be deleted now
     # What a daemon has recorded since the plan was made: listed after its indexes were written, so that none is missed.
     # One that is written after this listing names only what the newest index named, or what was younger than half the
     # grace period when the daemon relied on it (`rules.retention`); neither is in the plan.
-    listed = list(list_history(store, timeline))
-    indexes = [one for one in listed if is_index(one.key)]
-    new = [one for one in indexes if one.key not in plan.known]
-    read = read_indexes(store, new, {one.key: one.size for one in listed}, there={one.key for one in indexes})
-    if read.faults:
-        done.faults += read.faults
+    held = list_history(store, timeline, only=plan.needless)
+    new = [one for one in held.indexes if one.key not in plan.known]
+    read = read_indexes(store, new, held, readers=terms.readers)
+    done.faults += read.faults
+    if new and terms.forget_all:
+        why = "it came after the plan was made: a daemon still writes there; stop it, and try again"
+        done.faults += [Fault(one.key, timeline.name, why) for one in new]
+    if done.faults:
         return done
-    named = plan.named | read.named_by(one.key for one in new)
-    still = {one.key for one in sort(listed, named, {one.key for one in indexes}, terms).needless}
-    doomed = [one for one in plan.objects.needless if one.key in still]
-    done.spared = sum(one.key in named for one in plan.objects.needless)
-    done.objects = _delete(store, [(one.key, one.size) for one in doomed], done)
+    named = read.named_by(one.key for one in new)
+    doubtful = plan.doubtful | read.doubtful
+    indexes_left = {one.key for one in held.indexes} - doubtful
+    doomed: list[tuple[str, int]] = []
+    for one, fate in fates(held, indexes_left, named, terms):
+        if fate is Fate.NEEDLESS:
+            doomed.append((one.key, one.size))
+        done.spared += fate is Fate.NAMED
+    done.objects = _delete(store, doomed, done, note)
     return done
 
 
-def _delete(store: Store, doomed: Sequence[tuple[str, int]], done: Outcome) -> int:
-    """Delete these keys in their order, a batch at a time; return how many are gone."""
+def _delete(store: Store, doomed: Iterable[tuple[str, int]], done: Outcome, note: Note) -> int:
+    """Delete these keys, a batch at a time; return how many are gone for certain."""
     gone = 0
-    for start in range(0, len(doomed), BATCH):
-        batch = doomed[start : start + BATCH]
+    for batch in _batches(iter(doomed)):
+        keys = [key for key, _ in batch]
         try:
-            store.delete([key for key, _ in batch])
+            store.delete(keys)
+        except StoreUnavailable as error:
+            done.failures.append(str(error))
+            break
         except StoreError as error:
             done.failures.append(str(error))
-            break  # in order: what is left may need what could not be deleted to go first
+            continue  # one object that is locked stops no other
         gone += len(batch)
         done.size += sum(size for _, size in batch)
+        note(keys)
     return gone
+
+
+def _batches(doomed: Iterator[tuple[str, int]]) -> Iterator[list[tuple[str, int]]]:
+    while batch := list(islice(doomed, BATCH)):
+        yield batch

@@ -1,17 +1,19 @@
 """Read every index of one history, and keep of each only what a purge asks."""
 
 from array import array
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
-from tablesnap.errors import NoSuchObject, StoreRefused, UnreadableIndex
+from tablesnap.catalog.ahead import read_ahead
+from tablesnap.catalog.index_reader import IndexReader
+from tablesnap.errors import UnreadableIndex
+from tablesnap.purge.listing import Held
+from tablesnap.purge.objects import Objects
 from tablesnap.rules import points
 from tablesnap.rules.index import FORMAT, Index, decode
 from tablesnap.rules.keys import directory_of
-from tablesnap.rules.points import Fault, RestorePoint
-from tablesnap.rules.purging import Record
+from tablesnap.rules.points import Fault
+from tablesnap.rules.purging import Record, is_trustworthy
 from tablesnap.store.port import Listed, Store
 
 READERS = 16  # indexes read at a time
@@ -23,75 +25,84 @@ class Indexes:
 
     records: list[Record] = field(default_factory=list)
     pointers: dict[str, str] = field(default_factory=dict)  # the index that names another for its files, and that one
+    doubtful: set[str] = field(default_factory=set)  # indexes that say nothing by not naming an object
     faults: list[Fault] = field(default_factory=list)
-    _numbers: dict[str, int] = field(default_factory=dict)
     _named: "dict[str, array[int]]" = field(default_factory=dict)
 
-    def named_by(self, keys: Iterable[str]) -> set[str]:
-        """Return the keys that any of the indexes under *keys* names."""
-        numbers = {number for key in keys for number in self._named.get(key, ())}
-        return {key for key, number in self._numbers.items() if number in numbers}
+    def named_by(self, keys: Iterable[str]) -> set[int]:
+        """Return the numbers of the objects that any of the indexes under *keys* names."""
+        numbers: set[int] = set()
+        for key in keys:
+            numbers.update(self._named.get(key, ()))
+        return numbers
 
-    def note_named(self, key: str, named: Iterable[str]) -> None:
-        """Remember what the index under *key* names."""
-        self._named[key] = array("I", [self._numbers.setdefault(one, len(self._numbers)) for one in named])
+    def note_named(self, key: str, named: Iterable[str], objects: Objects) -> None:
+        """Remember which of *objects* the index under *key* names."""
+        numbers = (objects.number(one) for one in named)
+        self._named[key] = array("I", (number for number in numbers if number is not None))
 
 
-def read_indexes(
-    store: Store, listed: Sequence[Listed], objects: Mapping[str, int], *, there: Collection[str]
-) -> Indexes:
-    """Read the indexes *listed*; *objects* are the sizes of all objects beside them, *there* all indexes, by key.
+def read_indexes(store: Store, listed: Sequence[Listed], held: Held, *, readers: int = READERS) -> Indexes:
+    """Read the indexes *listed*, *readers* at a time; *held* is all there is beside them.
 
     One that cannot be read, or that names one that is not there, is a fault. Raises `StoreUnavailable`.
     """
     found = Indexes()
-    for one, read in _side_by_side(lambda one: _read(store, one), listed):
-        if isinstance(read, Fault):
-            found.faults.append(read)
+    there = {one.key for one in held.indexes}
+    # Decoded here, one after the other: of a large table's, the bodies alone take up megabytes.
+    bodies = read_ahead(IndexReader(store).fetch, listed, readers)
+    for one, body in zip(listed, bodies, strict=True):
+        directory_key = directory_of(one.key)
+        try:
+            if body.unreadable:
+                raise UnreadableIndex(body.unreadable)
+            index = decode(body.data, directory_key)
+        except UnreadableIndex as error:
+            found.faults.append(Fault(one.key, directory_key, f"the index cannot be read: {error}"))
             continue
-        found.note_named(one.key, read.keys(directory_of(one.key)))
-        if not read.whole:
-            found.records.append(_record(read, one, objects))
-        elif read.whole in there:
-            found.pointers[one.key] = read.whole
+        found.note_named(one.key, index.keys(directory_key), held.objects)
+        if not is_trustworthy(index, one.key):
+            found.doubtful.add(one.key)
+        if not index.whole:
+            found.records.append(_record(index, one, held))
+        elif index.whole in there:
+            found.pointers[one.key] = index.whole
         else:
-            why = f"it names {read.whole} for its files, which is not there"
-            found.faults.append(Fault(one.key, read.directory, why))
+            why = f"it names {index.whole} for its files, which is not there"
+            found.faults.append(Fault(one.key, index.directory, why))
     return found
 
 
-def _read(store: Store, one: Listed) -> Index | Fault:
-    directory_key = directory_of(one.key)
-    try:
-        return decode(b"".join(store.read(one.key)), directory_key)
-    except (NoSuchObject, StoreRefused, UnreadableIndex) as error:
-        return Fault(one.key, directory_key, f"the index cannot be read: {error}")
-
-
-def _record(index: Index, listed: Listed, objects: Mapping[str, int]) -> Record:
-    point = _point(index, listed, objects)
+def _record(index: Index, listed: Listed, held: Held) -> Record:
+    """Return what a purge must know. Complete is what can be restored by what is stored, not by the index's own word:
+    what cannot must not stand for what can."""
+    if index.format < FORMAT:
+        return _record_of_1x(index, listed, held)
+    files = [file for some in (index.files, *index.others.values()) for file in some.values()]
+    taken_at = index.taken_at or listed.modified
     return Record(
-        key=point.key,
-        taken_at=point.taken_at,
+        key=listed.key,
+        taken_at=taken_at,
         stored_at=listed.modified,
-        last_true=max(point.taken_at, point.seen_at, listed.modified),
-        # By what is stored, not only by its own word: what cannot be restored must not stand for what can.
-        is_complete=not points.faults(point, objects),
-        covers=frozenset(point.covers),
+        last_true=max(taken_at, index.seen_at or taken_at, listed.modified),
+        is_complete=not index.missing and all(held.objects.get(file.key) == file.size for file in files),
+        covers=frozenset(index.covers or (index.directory, *index.others)),
+        size=sum(file.size for file in files),
     )
 
 
-def _point(index: Index, listed: Listed, objects: Mapping[str, int]) -> RestorePoint:
-    if index.format < FORMAT:
-        return points.point_of_1x(index, listed.key, listed.modified, objects)
-    return points.point_of(index, listed.key, listed.modified)
-
-
-def _side_by_side(
-    read: Callable[[Listed], Index | Fault], listed: Sequence[Listed]
-) -> Iterator[tuple[Listed, Index | Fault]]:
-    """Yield each with what was read of it, few at a time: an index of a large table has megabytes."""
-    remaining = iter(listed)
-    with ThreadPoolExecutor(READERS, thread_name_prefix="indexes") as readers:
-        while batch := list(islice(remaining, READERS)):
-            yield from zip(batch, readers.map(read, batch), strict=True)
+def _record_of_1x(index: Index, listed: Listed, held: Held) -> Record:
+    directory_key = directory_of(listed.key)
+    keys = (directory_key + name for name in index.names)
+    beside = {key: held.objects[key] for key in keys if key in held.objects}
+    beside |= dict.fromkeys(held.folders.get(directory_key, ()), 0)
+    point = points.point_of_1x(index, listed.key, listed.modified, beside)
+    return Record(
+        key=listed.key,
+        taken_at=listed.modified,
+        stored_at=listed.modified,
+        last_true=listed.modified,
+        is_complete=is_trustworthy(index, listed.key) and not points.faults(point, beside),
+        covers=frozenset(point.covers),
+        size=point.size,
+    )

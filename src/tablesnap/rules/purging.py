@@ -12,11 +12,13 @@ Two rules, and whoever is in doubt keeps:
   a daemon told to write none) nobody knows, and it is kept and reported.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 
-from tablesnap.rules.keys import directory_of, is_index
+from tablesnap.rules.index import FORMAT, Index
+from tablesnap.rules.keys import INDEX_ENDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Record:
     last_true: datetime  # the latest of all moments that are known of it: taken, seen, stored
     is_complete: bool
     covers: frozenset[str]  # the directories it speaks of
+    size: int = 0  # bytes of its files
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,13 @@ def _reasons(records: Sequence[Record], retention: Retention) -> Iterable[tuple[
             yield record.key, name
 
 
+def why_forgotten(record: Record) -> str:
+    """Say why a restore point that nothing keeps is forgotten."""
+    if not record.is_complete:
+        return "older than the age, and not complete"
+    return "older than the age, and a later one was current at the cutoff"
+
+
 def _last(records: Sequence[Record], number: int) -> Sequence[Record]:
     return records[-number:] if number else ()
 
@@ -106,52 +116,51 @@ class Stored:
     modified: datetime  # by the store's clock
 
 
-@dataclass
-class Sorted:
-    """The objects of some directories, by what a purge does with them."""
+class Fate(Enum):
+    """What a purge does with an object, and why."""
 
-    needless: list[Stored] = field(default_factory=list)
-    named: int = 0
-    young: int = 0  # nobody names them, and they may be on their way
-    unindexed: list[Stored] = field(default_factory=list)  # nobody names them, and no index is late enough to say so
-    foreign: int = 0  # not of our layout
+    NEEDLESS = "needless"  # deleted
+    NAMED = "named"
+    YOUNG = "young"  # nobody names it, and it may be on its way into an index
+    UNINDEXED = "unindexed"  # nobody names it, and no index is late enough to say that nothing needs it
+    FOREIGN = "foreign"  # not of our layout
 
 
-def sort_objects(
-    objects: Iterable[Stored],
-    named: Collection[str],
-    newest_index: Mapping[str, datetime],
-    *,
-    now: datetime,
-    grace: timedelta,
-    unindexed_before: datetime | None = None,
-) -> Sorted:
-    """Say of each of *objects* whether anything needs it. All moments are the store's.
+@dataclass(frozen=True)
+class Proof:
+    """How old an object that nothing names must be to be deleted. All moments are the store's."""
 
-    *named* are the keys that the remaining indexes name, *newest_index* says when the newest index of each directory
-    was stored, by the directory's key; *unindexed_before*: what no index can speak for goes if it is older than that.
-    """
-    found = Sorted()
-    for one in objects:
-        if is_index(one.key):
-            continue
+    now: datetime
+    grace: timedelta
+    unindexed_before: datetime | None = None  # what no index can speak for goes if it is older than that
+
+    def fate_of(self, one: Stored, *, named: bool, indexed_at: datetime | None) -> Fate:
+        """Say what becomes of *one*.
+
+        *named* says whether any remaining index names it, *indexed_at* when the newest index of its directory that can
+        be relied on (`is_trustworthy`) was stored.
+        """
         if not is_ours(one.key):
-            found.foreign += 1
-        elif one.key in named:
-            found.named += 1
-        elif one.modified > now - grace:
-            found.young += 1
-        elif _is_spoken_for(one, newest_index, grace) or (unindexed_before and one.modified < unindexed_before):
-            found.needless.append(one)
-        else:
-            found.unindexed.append(one)
-    return found
+            return Fate.FOREIGN
+        if named:
+            return Fate.NAMED
+        if one.modified > self.now - self.grace:
+            return Fate.YOUNG
+        # An index that was written so late would name it, if anything needed it.
+        if indexed_at is not None and indexed_at - one.modified >= self.grace:
+            return Fate.NEEDLESS
+        if self.unindexed_before is not None and one.modified < self.unindexed_before:
+            return Fate.NEEDLESS
+        return Fate.UNINDEXED
 
 
-def _is_spoken_for(one: Stored, newest_index: Mapping[str, datetime], grace: timedelta) -> bool:
-    """Say whether an index was written so late that it would name *one*, if anything needed it."""
-    indexed = newest_index.get(directory_of(one.key))
-    return indexed is not None and indexed - one.modified >= grace
+def is_trustworthy(index: Index, key: str) -> bool:
+    """Say whether an object that the index under *key* does not name was not needed when it was written.
+
+    1.x wrote its index for one file, which must be among the names. With ``-i`` and a pattern that matches directories
+    it left out every name, and its own purge then took the whole table.
+    """
+    return index.format >= FORMAT or key.rpartition("/")[2].removesuffix(INDEX_ENDING) in index.names
 
 
 def is_ours(key: str) -> bool:
