@@ -41,19 +41,32 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(message.removeprefix("argument "))
 
 
-def access_flags(add: AddArgument, *, token: str = "--aws-token") -> list[argparse.Action]:
-    """Add the flags that say which store is meant, and who we are to it; the predecessor's commands call one apart."""
+def access_flags(
+    add: AddArgument, *, token: str = "--aws-token", short_names: bool = False
+) -> list[argparse.Action]:
+    """Add the flags that say which store is meant, and who we are to it; the predecessor's commands call one apart.
+
+    *short_names* are those that its purge had for all three.
+    """
+
+    def names(*names: str) -> tuple[str, ...]:
+        return (*names, names[-1].replace("--aws-", "--")) if short_names else names
+
     return [
-        add("-k", "--aws-key", metavar="KEY", help="access key id (default: found as the AWS tools find it)"),
+        add(*names("-k", "--aws-key"), metavar="KEY", help="access key id (default: found as the AWS tools find it)"),
         add(
-            "-s",
-            "--aws-secret",
+            *names("-s", "--aws-secret"),
             metavar="SECRET",
             help="secret key; better given in AWS_SECRET_ACCESS_KEY or a credentials file. Without -k and -s: the "
             "environment, shared config and credentials files with AWS_PROFILE, SSO, web identity, container or "
             "instance role",
         ),
-        add(token, dest="aws_token", metavar="TOKEN", help="session token of -k and -s (default: AWS_SECURITY_TOKEN)"),
+        add(
+            *names(token),
+            dest="aws_token",
+            metavar="TOKEN",
+            help="session token of -k and -s (default: AWS_SECURITY_TOKEN)",
+        ),
         add(
             "--aws-region",
             metavar="REGION",

@@ -16,10 +16,10 @@ def summary_fields(summary: Summary) -> dict[str, object]:
         "restore_points": summary.count,
         "objects": summary.objects,
         "stored_bytes": summary.stored,
-        "oldest": _moment(summary.oldest),
-        "newest_whole": _moment(summary.whole),
+        "oldest": spell_moment(summary.oldest),
+        "newest_whole": spell_moment(summary.whole),
         "newest": None if summary.newest is None else outline_fields(summary.newest),
-        "silences": [[_moment(since), _moment(until)] for since, until in summary.silences],
+        "silences": [[spell_moment(since), spell_moment(until)] for since, until in summary.silences],
     }
 
 
@@ -29,7 +29,7 @@ def as_of_fields(found: AsOf, moment: datetime) -> dict[str, object]:
         "node": found.node,
         "name": found.name,
         "directories": list(found.directories),
-        "at": _moment(moment),
+        "at": spell_moment(moment),
         "taken": None if found.taken is None else outline_fields(found.taken),
         "passed_over": [outline_fields(point) for point in found.passed],
     }
@@ -38,8 +38,8 @@ def as_of_fields(found: AsOf, moment: datetime) -> dict[str, object]:
 def outline_fields(point: Outline) -> dict[str, object]:
     """Return what is said of one restore point."""
     return {
-        "taken_at": _moment(point.taken_at),
-        "seen_at": _moment(point.seen_at),
+        "taken_at": spell_moment(point.taken_at),
+        "seen_at": spell_moment(point.seen_at),
         "state": point.state.value,
         "files": point.files,
         "live_bytes": point.size,
@@ -55,11 +55,12 @@ def outline_fields(point: Outline) -> dict[str, object]:
 def gap_fields(gap: Gap) -> dict[str, object]:
     """Return what is said of one gap."""
     return {
-        "since": _moment(gap.since),
-        "until": _moment(gap.until),
+        "since": spell_moment(gap.since),
+        "until": spell_moment(gap.until),
         "why": "nothing was recorded" if gap.silent else "no complete restore point",
     }
 
 
-def _moment(moment: datetime | None) -> str | None:
+def spell_moment(moment: datetime | None) -> str | None:
+    """Spell a moment; nothing where there is none."""
     return None if moment is None else moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
