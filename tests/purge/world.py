@@ -90,12 +90,14 @@ class Table:
 class World:
     """Everything."""
 
-    def __init__(self, host_skew: timedelta, purge_skew: timedelta) -> None:
+    def __init__(self, host_skew: timedelta, purge_skew: timedelta, *, relies_on_anything: bool = False) -> None:
+        """*relies_on_anything*: the daemon takes whatever it finds for stored, as if there were no purge."""
         self.clock = Clock()
         self.store = MemoryStore(self.clock)
         self.host_skew, self.purge_skew = host_skew, purge_skew
         self.tables = {name: Table(directories) for name, directories in TABLES.items()}
         self._serial = 0
+        self._indexed = not relies_on_anything
         self.start_daemon()
 
     def host_now(self) -> datetime:
@@ -106,7 +108,7 @@ class World:
     def start_daemon(self) -> None:
         """Start with nothing but the store and the disk, as after a crash."""
         self._catalog = Catalog(self.store, KEYS)
-        self._uploader = Uploader(self.store, self.host_now, indexed=True)
+        self._uploader = Uploader(self.store, self.host_now, indexed=self._indexed)
         for table in self.tables.values():
             survey = self._catalog.survey(table.directories, table.directories)
             point = survey.newest_point(table.directories)
