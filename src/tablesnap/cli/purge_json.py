@@ -7,6 +7,7 @@ from tablesnap.cli.listing_json import spell_moment
 from tablesnap.purge.planning import Plan
 from tablesnap.purge.purging import Outcome
 from tablesnap.rules.purging import Fate, Record
+from tablesnap.store.upkeep import Unfinished
 
 
 def purge_fields(node: str, timeline: Timeline, plan: Plan, outcome: Outcome | None) -> dict[str, object]:
@@ -34,6 +35,15 @@ def purge_fields(node: str, timeline: Timeline, plan: Plan, outcome: Outcome | N
 def deleted_fields(key: str) -> dict[str, object]:
     """Return what is said of an object that was deleted, or would be."""
     return {"delete": key}
+
+
+def tidying_fields(stale: Sequence[Unfinished], failures: Sequence[str], *, dry_run: bool) -> dict[str, object]:
+    """Return what is said of uploads that nobody finished."""
+    return {
+        "unfinished": [{"key": one.key, "begun": spell_moment(one.begun)} for one in stale],
+        "given_up": 0 if dry_run else len(stale) - len(failures),
+        "failures": list(failures),
+    }
 
 
 def _outcome_fields(outcome: Outcome) -> dict[str, object]:

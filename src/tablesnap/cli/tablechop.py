@@ -11,18 +11,22 @@ from tablesnap.catalog.ahead import read_ahead
 from tablesnap.catalog.summary import timelines_below
 from tablesnap.catalog.timeline import Timeline
 from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_FAULTY, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
+from tablesnap.cli.listing_text import spell_second
 from tablesnap.cli.logs import printable
-from tablesnap.cli.purge_json import deleted_fields, purge_fields
+from tablesnap.cli.purge_json import deleted_fields, purge_fields, tidying_fields
 from tablesnap.cli.purge_text import heading, notes, outcome_lines, plan_lines, spell_total
 from tablesnap.cli.tablechop_flags import Options, parse
 from tablesnap.errors import TablesnapError, UsageError
 from tablesnap.purge.clock import store_clock
 from tablesnap.purge.planning import Plan, Terms, plan_purge
 from tablesnap.purge.purging import purge
+from tablesnap.purge.tidying import give_up, stale_uploads
 from tablesnap.purge.total import Total
 from tablesnap.rules.purging import Retention
-from tablesnap.store.opening import open_store
+from tablesnap.store.opening import open_store, open_upkeep
 from tablesnap.store.port import Store
+from tablesnap.store.upkeep import Upkeep
+from tablesnap.units import spell_count
 
 _COLUMNS = 80
 _AHEAD = 4  # histories that are planned while another is purged
@@ -37,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     now = datetime.now(UTC)
     try:
         options = parse(sys.argv[1:] if argv is None else argv, os.environ)
-        code = Chopper(options, open_store(options.address, options.store)).run(now)
+        store, upkeep = open_store(options.address, options.store), open_upkeep(options.address, options.store)
+        code = Chopper(options, store, upkeep).run(now)
         sys.stdout.flush()
         return code
     except UsageError as error:
@@ -57,9 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 class Chopper:
     """Purges what is stored of one node, one history after the other, and prints what it does."""
 
-    def __init__(self, options: Options, store: Store) -> None:
+    def __init__(self, options: Options, store: Store, upkeep: Upkeep) -> None:
         self._options = options
         self._store = store
+        self._upkeep = upkeep
         self._total = Total()
         self._heading = ""  # of the history that is being purged, until it is printed
         self._width = shutil.get_terminal_size((_COLUMNS, 24)).columns
@@ -78,6 +84,9 @@ class Chopper:
             raise TooMuch(f"{too_much}; nothing was deleted. See --dry-run, and add --yes if that is meant")
         for timeline, plan in plans:
             self._carry_out(timeline, plan, terms)
+        self._tidy(terms)
+        for remark in self._upkeep.remarks():
+            self._say(remark)
         self._say(f"{spell_total(self._total, dry_run=self._options.dry_run)}{self._left_alone()}")
         if self._options.forget_all and not self._options.yes:
             raise UsageError("nothing was deleted; add --yes to forget all of that")
@@ -143,6 +152,22 @@ class Chopper:
             print(json.dumps(purge_fields(self._options.keys.node, timeline, plan, outcome)))
         elif self._options.dry_run:
             print()
+
+    def _tidy(self, terms: Terms) -> None:
+        stale = stale_uploads(self._upkeep, terms)
+        failures = [] if self._options.dry_run else give_up(self._upkeep, stale)
+        self._total.failures += len(failures)
+        if self._options.json:
+            if stale:
+                print(json.dumps(tidying_fields(stale, failures, dry_run=self._options.dry_run)))
+            return
+        for one in stale if self._options.list_deletes or self._options.dry_run else ():
+            print(f"unfinished upload of {spell_second(one.begun)}: {printable(one.key)}")
+        for failure in failures:
+            print(printable(f"! not given up: {failure}"))
+        if stale:
+            done = "would be" if self._options.dry_run else "were"
+            self._say(f"{spell_count(len(stale) - len(failures), 'unfinished upload')} {done} given up")
 
     def _list(self, keys: Iterable[str]) -> None:
         for key in keys if self._options.list_deletes else ():

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from tablesnap.errors import StoreRefused
 from tablesnap.store.address import Address
 from tablesnap.store.port import Store
+from tablesnap.store.upkeep import NoUpkeep, Upkeep
 
 MIB = 1 << 20
 
@@ -33,6 +34,16 @@ def open_store(address: Address, options: StoreOptions | None = None) -> Store:
     """
     options = options or StoreOptions()
     return _OPENERS[address.scheme](address, options)
+
+
+def open_upkeep(address: Address, options: StoreOptions | None = None) -> Upkeep:
+    """Return what can be asked of the store at *address* besides its objects; nothing is asked here."""
+    if address.scheme != "s3":
+        return NoUpkeep()
+    from tablesnap.store.s3_connection import S3Options
+    from tablesnap.store.s3_upkeep import S3Upkeep
+
+    return S3Upkeep(address.bucket, S3Options(**vars(options or StoreOptions())))
 
 
 def _open_s3(address: Address, options: StoreOptions) -> Store:

@@ -1,0 +1,117 @@
+"""What S3 has besides objects: unfinished uploads, versions and locks."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from tests.s3_servers import Reply, S3Server, proxy
+
+from tablesnap.errors import StoreRefused
+from tablesnap.store.address import parse_address
+from tablesnap.store.opening import StoreOptions, open_upkeep
+from tablesnap.store.upkeep import NoUpkeep, Upkeep
+
+
+@pytest.fixture(params=["moto", pytest.param("versitygw", marks=pytest.mark.servers)])
+def server(request: pytest.FixtureRequest) -> S3Server:
+    found: S3Server = request.getfixturevalue(f"{request.param}_endpoint")
+    return found
+
+
+def new_bucket(server: S3Server) -> str:
+    name = f"b-{uuid.uuid4().hex}"
+    server.make_bucket(name)
+    return name
+
+
+def upkeep_of(server: S3Server, bucket: str) -> Upkeep:
+    options = StoreOptions(
+        access_key=server.access_key,
+        secret_key=server.secret_key,
+        endpoint_url=server.endpoint_url,
+        region="us-east-1",
+    )
+    return open_upkeep(parse_address(f"s3://{bucket}"), options)
+
+
+def begin(server: S3Server, bucket: str, key: str) -> None:
+    server.client().create_multipart_upload(Bucket=bucket, Key=key)
+
+
+def test_unfinished_uploads_are_found_below_a_prefix_and_given_up(server: S3Server) -> None:
+    bucket = new_bucket(server)
+    for key in ("n:/a/one", "n:/a/two", "n:/a/two", "n:/ab"):
+        begin(server, bucket, key)
+    upkeep = upkeep_of(server, bucket)
+
+    found = list(upkeep.unfinished("n:/a/"))
+    for one in found[:2]:
+        upkeep.give_up(one)
+        upkeep.give_up(one)  # gone is no error
+
+    assert sorted(one.key for one in found) == ["n:/a/one", "n:/a/two", "n:/a/two"]
+    assert all(one.begun.utcoffset() is not None for one in found)
+    assert list(upkeep.unfinished("n:/a/")) == found[2:]
+    assert [one.key for one in upkeep.unfinished("n:/ab")] == ["n:/ab"]
+
+
+def test_a_plain_bucket_has_no_remarks(server: S3Server) -> None:
+    assert list(upkeep_of(server, new_bucket(server)).remarks()) == []
+
+
+def test_a_bucket_with_versions_is_remarked_upon(moto_endpoint: S3Server) -> None:
+    bucket = new_bucket(moto_endpoint)
+    moto_endpoint.client().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+
+    [remark] = upkeep_of(moto_endpoint, bucket).remarks()
+
+    assert remark.startswith("the bucket keeps versions (enabled)")
+
+
+def test_a_bucket_with_object_lock_is_remarked_upon(moto_endpoint: S3Server) -> None:
+    bucket = f"b-{uuid.uuid4().hex}"
+    client = moto_endpoint.client()
+    client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    rule = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 30}}
+    client.put_object_lock_configuration(
+        Bucket=bucket, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule}
+    )
+
+    remarks = upkeep_of(moto_endpoint, bucket).remarks()
+
+    assert "has Object Lock, by default for 30 days in mode COMPLIANCE" in remarks[-1]
+
+
+@pytest.fixture(params=[(403, "AccessDenied"), (501, "NotImplemented"), (404, "NoSuchBucket")], ids=lambda one: one[1])
+def answering(request: pytest.FixtureRequest, moto_endpoint: S3Server) -> Iterator[tuple[str, S3Server]]:
+    """A server that answers all questions so."""
+    status, code = request.param
+
+    class Said(Reply):
+        def body(self) -> bytes:
+            return f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+
+    with proxy(moto_endpoint, lambda one: Said(status) if one.method == "GET" else None) as between:
+        yield code, between
+
+
+def test_who_may_not_ask_hears_so_and_a_store_that_does_not_know_is_silent(answering: tuple[str, S3Server]) -> None:
+    code, server = answering
+    upkeep = upkeep_of(server, "some-bucket")
+
+    if code == "NoSuchBucket":
+        with pytest.raises(StoreRefused, match="there is no bucket"):
+            upkeep.remarks()
+    else:
+        remarks = upkeep.remarks()
+        assert len(remarks) == (2 if code == "AccessDenied" else 0)
+    with pytest.raises(StoreRefused):
+        list(upkeep.unfinished(""))
+
+
+def test_other_stores_have_none() -> None:
+    upkeep = open_upkeep(parse_address("file:///tmp"))
+
+    assert isinstance(upkeep, NoUpkeep)
+    assert list(upkeep.unfinished("")) == []
+    assert list(upkeep.remarks()) == []
