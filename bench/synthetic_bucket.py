@@ -164,6 +164,10 @@ def served(bucket: Bucket) -> Iterator[str]:
             if path:
                 self._object(path, with_body=True)
                 return
+            if not {"uploads", "versioning", "object-lock"}.isdisjoint(query):
+                bucket.count("questions")
+                self._answer(200, b"<Nothing/>")
+                return
             bucket.count("LIST")
             prefix, token = query.get("prefix", [""])[0], query.get("continuation-token", [""])[0]
             entries, folders, more = bucket.page(prefix, "delimiter" in query, token)
@@ -206,7 +210,9 @@ def served(bucket: Bucket) -> Iterator[str]:
 
         def _asked(self) -> tuple[str, dict[str, list[str]]]:
             split = urlsplit(self.path)
-            return unquote(split.path).removeprefix(f"/{BUCKET}").removeprefix("/"), parse_qs(split.query)
+            return unquote(split.path).removeprefix(f"/{BUCKET}").removeprefix("/"), parse_qs(
+                split.query, keep_blank_values=True
+            )
 
         def _answer(self, status: int, body: bytes) -> None:
             self.send_response(status)

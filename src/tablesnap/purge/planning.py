@@ -1,5 +1,6 @@
 """Plan what is forgotten and deleted of one history. Nothing is changed here."""
 
+from array import array
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -126,20 +127,24 @@ def _plan_objects(plan: Plan, read: Indexes, held: Held, terms: Terms) -> None:
     remaining = plan.known - {one.key for one in (*plan.pointers, *plan.indexes)}
     named = read.named_by(remaining)
     below = terms.keys.below(terms.path)
-    for one, fate in fates(held, remaining - read.doubtful, named, terms):
+    needless = array("I")
+    for number, one, fate in fates(held, remaining - read.doubtful, named, terms):
         if not one.key.startswith(below):
             continue
         plan.total += 1
         plan.total_size += one.size
         if fate is Fate.NEEDLESS:
-            plan.needless.add(one)
+            needless.append(number)
         else:
             plan.left[fate] += 1
             plan.unindexed_size += one.size if fate is Fate.UNINDEXED else 0
+    plan.needless = held.objects.only(needless)
 
 
-def fates(held: Held, indexes: Collection[str], named: Collection[int], terms: Terms) -> Iterator[tuple[Stored, Fate]]:
-    """Yield every object with its fate, given the *indexes* that can be relied on, and what is named."""
+def fates(
+    held: Held, indexes: Collection[str], named: Collection[int], terms: Terms
+) -> Iterator[tuple[int, Stored, Fate]]:
+    """Yield every object with its number and its fate, given the *indexes* that can be relied on, and what is named."""
     newest: dict[str, datetime] = {}
     for index in held.indexes:
         if index.key in indexes:
@@ -148,4 +153,4 @@ def fates(held: Held, indexes: Collection[str], named: Collection[int], terms: T
     proof = terms.proof
     for number, one in held.objects.stored():
         indexed_at = newest.get(directory_of(one.key))
-        yield one, proof.fate_of(one, named=number in named, indexed_at=indexed_at)
+        yield number, one, proof.fate_of(one, named=number in named, indexed_at=indexed_at)

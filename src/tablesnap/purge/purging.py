@@ -1,12 +1,12 @@
 """Carry out a plan: indexes first, and then what no index names any more."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from tablesnap.catalog.timeline import Timeline
 from tablesnap.errors import StoreError, StoreUnavailable
-from tablesnap.purge.listing import list_history
+from tablesnap.purge.listing import Held, list_again
 from tablesnap.purge.planning import Plan, Terms, fates
 from tablesnap.purge.reading import read_indexes
 from tablesnap.rules.points import Fault
@@ -51,7 +51,7 @@ def purge(store: Store, timeline: Timeline, plan: Plan, terms: Terms, note: Note
     # What a daemon has recorded since the plan was made: listed after its indexes were written, so that none is missed.
     # One that is written after this listing names only what the newest index named, or what was younger than half the
     # grace period when the daemon relied on it (`rules.retention`); neither is in the plan.
-    held = list_history(store, timeline, only=plan.needless)
+    held = list_again(store, timeline, plan.needless)
     new = [one for one in held.indexes if one.key not in plan.known]
     read = read_indexes(store, new, held, readers=terms.readers)
     done.faults += read.faults
@@ -61,15 +61,19 @@ def purge(store: Store, timeline: Timeline, plan: Plan, terms: Terms, note: Note
     if done.faults:
         return done
     named = read.named_by(one.key for one in new)
-    doubtful = plan.doubtful | read.doubtful
-    indexes_left = {one.key for one in held.indexes} - doubtful
-    doomed: list[tuple[str, int]] = []
-    for one, fate in fates(held, indexes_left, named, terms):
-        if fate is Fate.NEEDLESS:
-            doomed.append((one.key, one.size))
-        done.spared += fate is Fate.NAMED
-    done.objects = _delete(store, doomed, done, note)
+    reliable = {one.key for one in held.indexes} - plan.doubtful - read.doubtful
+    done.objects = _delete(store, _still_needless(held, reliable, named, terms, done), done, note)
     return done
+
+
+def _still_needless(
+    held: Held, reliable: Collection[str], named: Collection[int], terms: Terms, done: Outcome
+) -> Iterator[tuple[str, int]]:
+    """Yield the key and size of each that nothing needs now either, and count those that an index names since."""
+    for _, one, fate in fates(held, reliable, named, terms):
+        if fate is Fate.NEEDLESS:
+            yield one.key, one.size
+        done.spared += fate is Fate.NAMED
 
 
 def _delete(store: Store, doomed: Iterable[tuple[str, int]], done: Outcome, note: Note) -> int:
