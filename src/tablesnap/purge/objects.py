@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from tablesnap.rules.keys import directory_of
@@ -13,6 +14,14 @@ _MICROSECOND = timedelta(microseconds=1)
 _ABSENT = -(1 << 63)
 
 
+@dataclass
+class _Names:
+    """Numbers by the directory's key, then by name; and sizes by number."""
+
+    numbers: dict[str, dict[str, int]] = field(default_factory=dict)
+    sizes: "array[int]" = field(default_factory=lambda: array("Q"))
+
+
 class Objects(Mapping[str, int]):
     """The sizes of objects by key, and what else a listing says of them.
 
@@ -20,19 +29,17 @@ class Objects(Mapping[str, int]):
     these are apart from others only in which objects they hold: those share names and numbers.
     """
 
-    def __init__(self, some_of: "Objects | None" = None) -> None:
-        """Begin without any; *some_of*: all that will be put here are of those."""
-        # By the directory's key, then by name.
-        self._numbers: dict[str, dict[str, int]] = {} if some_of is None else some_of._numbers
-        self._sizes = array("Q") if some_of is None else some_of._sizes
-        self._moments = array("q", [_ABSENT]) * len(self._sizes)  # _ABSENT: not one of these
+    def __init__(self, names: _Names | None = None) -> None:
+        """Begin without any; with *names*, all that will be put here are of those."""
+        self._names = names or _Names()
+        self._moments = array("q", [_ABSENT]) * len(self._names.sizes)  # _ABSENT: not one of these
         self._count = 0
 
     def add(self, one: Listed | Stored) -> None:
         """Add an object that is not there."""
         directory_key = directory_of(one.key)
-        self._numbers.setdefault(directory_key, {})[one.key[len(directory_key) :]] = len(self._sizes)
-        self._sizes.append(one.size)
+        self._names.numbers.setdefault(directory_key, {})[one.key[len(directory_key) :]] = len(self._names.sizes)
+        self._names.sizes.append(one.size)
         self._moments.append(_microseconds(one.modified))
         self._count += 1
 
@@ -55,14 +62,14 @@ class Objects(Mapping[str, int]):
                 if number in wanted:
                     few.add(one)
             return few
-        found = Objects(self)
+        found = Objects(self._names)
         for number in numbers:
             found.put(number, self._moments[number])
         return found
 
     def seen_again(self, listed: Iterator[Listed]) -> "Objects":
         """Return those of these that are *listed*, with the moments that they have now."""
-        found = Objects(self)
+        found = Objects(self._names)
         for one in listed:
             number = self.number(one.key)
             if number is not None:
@@ -71,25 +78,27 @@ class Objects(Mapping[str, int]):
 
     def stored(self) -> Iterator[tuple[int, Stored]]:
         """Yield every object with its number."""
-        for directory_key, names in self._numbers.items():
+        for directory_key, names in self._names.numbers.items():
             for name, number in names.items():
                 moment = self._moments[number]
                 if moment != _ABSENT:
                     yield (
                         number,
-                        Stored(directory_key + name, self._sizes[number], _EPOCH + timedelta(microseconds=moment)),
+                        Stored(
+                            directory_key + name, self._names.sizes[number], _EPOCH + timedelta(microseconds=moment)
+                        ),
                     )
 
     @property
     def size(self) -> int:
         """Bytes of all of them."""
-        return sum(size for size, moment in zip(self._sizes, self._moments, strict=True) if moment != _ABSENT)
+        return sum(size for size, moment in zip(self._names.sizes, self._moments, strict=True) if moment != _ABSENT)
 
     def __getitem__(self, key: str) -> int:
         number = self.number(key)
         if number is None:
             raise KeyError(key)
-        return self._sizes[number]
+        return self._names.sizes[number]
 
     def __iter__(self) -> Iterator[str]:
         return (one.key for _, one in self.stored())
@@ -99,7 +108,7 @@ class Objects(Mapping[str, int]):
 
     def _number(self, key: str) -> int | None:
         directory_key = directory_of(key)
-        names = self._numbers.get(directory_key)
+        names = self._names.numbers.get(directory_key)
         return None if names is None else names.get(key[len(directory_key) :])
 
 
