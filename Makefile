@@ -19,8 +19,8 @@ help:
 	@echo "             there are a JDK 17 and Maven, those with a real Cassandra (ARGS=\"-m 'not cassandra'\" goes without)"
 	@echo 'make check   format, lint, types and import contracts'
 	@echo 'make format  put the format right'
-	@echo 'make bench   measure uploads, flushes, bases, indexes, listings and restores; needs versitygw and 30 GB in'
-	@echo '             TMPDIR, and takes half an hour; aws and s5cmd are measured beside it where they are'
+	@echo 'make bench   measure uploads, flushes, bases, indexes, listings, restores and purges; needs versitygw and 30 GB'
+	@echo '             in TMPDIR, and takes 45 minutes; aws and s5cmd are measured beside it where they are'
 	@echo '             (make bench-amplification-record records anew what Cassandra does, as make bench goes by the old record)'
 	@echo 'make lock    find the newest versions the project allows and write them down'
 	@echo 'make clean   remove what the others made'
@@ -44,6 +44,7 @@ format: $(READY)
 bench: $(READY)
 	@$(BIN)/python -m bench.amplification
 	@$(BIN)/python -m bench.index_economy
+	@$(BIN)/python -m bench.purge
 	@$(BIN)/python -m bench.flush
 	@$(BIN)/python -m bench.upload
 	@$(BIN)/python -m bench.listing

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from tests.catalog.stored import Past
 from tests.cli.process import UNANSWERED, environment
+from tests.s3_servers import S3Server
 
 from tablesnap.cli.tablechop_flags import parse
 from tablesnap.errors import UsageError
@@ -328,4 +329,26 @@ def test_the_help_fits_a_terminal_and_names_every_exit_code() -> None:
 
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "exit codes:" in done.stdout
+    assert done.returncode == 0
+
+
+def test_in_s3_unfinished_uploads_are_given_up_and_versions_remarked_upon(moto_endpoint: S3Server) -> None:
+    client, name = moto_endpoint.client(), "chop-upkeep"
+    moto_endpoint.make_bucket(name)
+    client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    client.put_object(Bucket=name, Key="node1:/archive/a", Body=b"mutations")
+    for key in ("node1:/archive/b", "node1:/elsewhere/c"):
+        client.create_multipart_upload(Bucket=name, Key=key)  # moto dates it years ago
+    access = {"AWS_ACCESS_KEY_ID": moto_endpoint.access_key, "AWS_SECRET_ACCESS_KEY": moto_endpoint.secret_key}
+    line = ("--endpoint-url", moto_endpoint.endpoint_url, "--aws-region", "us-east-1", name, "/archive", "30")
+
+    planned = run("--dry-run", *line, **access)
+    done = run(*line, **access)
+
+    assert "would give up 1 unfinished upload" in planned.stderr
+    assert ": node1:/archive/b\n" in planned.stdout
+    assert "gave up 1 unfinished upload" in done.stderr
+    assert "tablechop: the bucket keeps versions (enabled)" in done.stderr
+    left = client.list_multipart_uploads(Bucket=name)["Uploads"]
+    assert [upload["Key"] for upload in left] == ["node1:/elsewhere/c"]
     assert done.returncode == 0

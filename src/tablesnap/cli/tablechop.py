@@ -166,8 +166,8 @@ class Chopper:
         for failure in failures:
             print(printable(f"! not given up: {failure}"))
         if stale:
-            done = "would be" if self._options.dry_run else "were"
-            self._say(f"{spell_count(len(stale) - len(failures), 'unfinished upload')} {done} given up")
+            done = "would give up" if self._options.dry_run else "gave up"
+            self._say(f"{done} {spell_count(len(stale) - len(failures), 'unfinished upload')}")
 
     def _list(self, keys: Iterable[str]) -> None:
         for key in keys if self._options.list_deletes else ():
