@@ -273,6 +273,9 @@ def test_where_nothing_is_found_it_fails_and_says_where_it_looked(past: Past, bu
         "--forget-all b /data 30",
         "--forget-all --keep-last=3 b /data",
         "--forget-all --unindexed-older-than=3 b /data",
+        "--freshen b /data 30",
+        "--freshen --forget-all b /data",
+        "--freshen --limit=3% b /data",
         "--grace=12h b /data 30",
         "--limit=110% b /data 30",
         "--limit=few b /data 30",
@@ -351,4 +354,22 @@ def test_in_s3_unfinished_uploads_are_given_up_and_versions_remarked_upon(moto_e
     assert "tablechop: the bucket keeps versions (enabled)" in done.stderr
     left = client.list_multipart_uploads(Bucket=name)["Uploads"]
     assert [upload["Key"] for upload in left] == ["node1:/elsewhere/c"]
+    assert done.returncode == 0
+
+
+def test_what_is_in_use_is_kept_from_a_bucket_s_own_rules(moto_endpoint: S3Server) -> None:
+    client, name = moto_endpoint.client(), "chop-freshen"
+    moto_endpoint.make_bucket(name)
+    key, flags = "node1:/archive/a", ("--endpoint-url", moto_endpoint.endpoint_url, "--aws-region", "us-east-1")
+    client.put_object(Bucket=name, Key=key, Body=b"mutations")
+    access = {"AWS_ACCESS_KEY_ID": moto_endpoint.access_key, "AWS_SECRET_ACCESS_KEY": moto_endpoint.secret_key}
+
+    without = run("--freshen", *flags, name, "/archive", **access)
+    rule = {"ID": "a", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 60}}
+    client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [rule]})
+    done = run("--freshen", *flags, name, "/archive", **access)
+
+    assert "deletes objects by their age" in without.stderr
+    assert without.returncode == 1
+    assert "tablechop: copied 0 objects onto themselves" in done.stderr  # no index names it
     assert done.returncode == 0

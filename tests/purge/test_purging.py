@@ -11,13 +11,14 @@ from tests.stores import Around, Failing
 from tablesnap.catalog.summary import timelines_below
 from tablesnap.catalog.timeline import Timeline
 from tablesnap.errors import StoreRefused, StoreUnavailable
+from tablesnap.purge.freshening import find_aging, freshen
 from tablesnap.purge.planning import Plan, Terms, plan_purge
 from tablesnap.purge.purging import BATCH, purge
 from tablesnap.purge.tidying import give_up, stale_uploads
 from tablesnap.rules.keys import is_index
 from tablesnap.rules.purging import Retention
 from tablesnap.store.port import Store
-from tablesnap.store.upkeep import NoUpkeep, Unfinished
+from tablesnap.store.upkeep import Expiry, NoUpkeep, Unfinished
 
 NOW = datetime(2026, 11, 22, 20, 25, 17, tzinfo=UTC)
 GRACE = timedelta(hours=24)
@@ -165,6 +166,46 @@ def test_indexes_are_read_side_by_side_in_as_many_threads_as_asked_for(past: Pas
     terms = replace(terms_of(past), readers=1)
 
     assert planned(past, past.store, terms)[1].number == planned(past, past.store, terms_of(past))[1].number == 12
+
+
+class Expiring(NoUpkeep):
+    """A store that deletes by age; it fails to refresh what has a *stuck* text in its key."""
+
+    def __init__(self, stuck: str = "nothing") -> None:
+        self.refreshed: list[str] = []
+        self._stuck = stuck
+
+    def refresh(self, key: str) -> None:
+        if self._stuck in key:
+            raise StoreRefused("stuck")
+        self.refreshed.append(key)
+
+
+def test_what_the_newest_restore_point_names_is_made_young_past_half_of_its_time(past: Past) -> None:
+    past.point({place: past.sstable(place, 60, ago(days=60)) for place in (TABLE, OTHER_DISK)}, ago(days=1))
+    [timeline] = timelines_below(past.store, past.keys, "/")
+    upkeep, terms = Expiring(), terms_of(past)
+    rules = [Expiry("node1:/data/", timedelta(days=119)), Expiry("node1:/data2/", timedelta(days=121))]
+
+    aging = find_aging(past.store, timeline, terms, rules)
+    failures = freshen(upkeep, aging)
+
+    assert len(upkeep.refreshed) == 5
+    assert all(key.startswith("node1:/data/ks/t-") and "/nb-60-" in key for key in upkeep.refreshed)
+    assert not any(is_index(key) for key in upkeep.refreshed), "its date is what a purge goes by"
+    assert (failures, aging.faults) == ([], [])
+    assert freshen(Expiring("Data.db"), aging) == ["stuck"]
+    assert not find_aging(past.store, timeline, terms, [Expiry("x", timedelta(days=1))]).keys
+
+
+def test_nothing_is_made_young_of_a_table_with_an_index_that_cannot_be_read(past: Past) -> None:
+    past.garbage(past.keys.plain(f"{TABLE}/nb-9-big-Data.db-listdir.json"), b"{", ago(minutes=1))
+    [timeline] = timelines_below(past.store, past.keys, "/")
+
+    aging = find_aging(past.store, timeline, terms_of(past), [Expiry("", timedelta(days=1))])
+
+    assert aging.keys == []
+    assert "cannot be read" in aging.faults[0].what
 
 
 class Littered(NoUpkeep):

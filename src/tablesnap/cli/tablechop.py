@@ -11,9 +11,11 @@ from tablesnap.catalog.ahead import read_ahead
 from tablesnap.catalog.summary import timelines_below
 from tablesnap.catalog.timeline import Timeline
 from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_FAULTY, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
+from tablesnap.cli.freshen import Freshener
 from tablesnap.cli.listing_text import spell_second
 from tablesnap.cli.logs import printable
 from tablesnap.cli.purge_json import deleted_fields, purge_fields, tidying_fields
+from tablesnap.cli.purge_terms import nothing_found, terms_of
 from tablesnap.cli.purge_text import heading, notes, outcome_lines, plan_lines, spell_total
 from tablesnap.cli.tablechop_flags import Options, parse
 from tablesnap.errors import TablesnapError, UsageError
@@ -22,7 +24,6 @@ from tablesnap.purge.planning import Plan, Terms, plan_purge
 from tablesnap.purge.purging import purge
 from tablesnap.purge.tidying import give_up, stale_uploads
 from tablesnap.purge.total import Total
-from tablesnap.rules.purging import Retention
 from tablesnap.store.opening import open_store, open_upkeep
 from tablesnap.store.port import Store
 from tablesnap.store.upkeep import Upkeep
@@ -42,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = parse(sys.argv[1:] if argv is None else argv, os.environ)
         store, upkeep = open_store(options.address, options.store), open_upkeep(options.address, options.store)
-        code = Chopper(options, store, upkeep).run(now)
+        command = Freshener if options.freshen else Chopper
+        code = command(options, store, upkeep).run(now)
         sys.stdout.flush()
         return code
     except UsageError as error:
@@ -74,8 +76,8 @@ class Chopper:
         """Do all of it, and return the exit code."""
         found = timelines_below(self._store, self._options.keys, self._options.path)
         if not found:
-            raise TablesnapError(_nothing(self._options))
-        terms = self._terms(store_clock(self._store, found), now)
+            raise TablesnapError(nothing_found(self._options))
+        terms = terms_of(self._options, store_clock(self._store, found), now)
         plans: Iterable[tuple[Timeline, Plan]] = self._plans(found, terms)
         if self._options.limit is not None:
             plans = list(plans)  # all of them, before anything is done
@@ -95,28 +97,6 @@ class Chopper:
         if self._total.failures:
             return EXIT_FAILED
         return EXIT_FAULTY if self._total.left_alone else EXIT_OK
-
-    def _terms(self, store_now: datetime, now: datetime) -> Terms:
-        options, keep = self._options, self._options.keep
-        # Of two clocks the one that keeps more: restore points are dated by the machine's, and stored by the store's.
-        return Terms(
-            keys=options.keys,
-            path=options.path,
-            retention=Retention(
-                cutoff=min(store_now, now) - (options.grace if options.age is None else options.age),
-                settled=store_now - options.grace,
-                last=keep.last,
-                hourly=keep.hourly,
-                daily=keep.daily,
-                weekly=keep.weekly,
-                monthly=keep.monthly,
-            ),
-            now=store_now,
-            grace=options.grace,
-            unindexed_before=None if options.unindexed_age is None else store_now - options.unindexed_age,
-            forget_all=options.forget_all,
-            readers=options.readers,
-        )
 
     def _plans(self, found: Sequence[Timeline], terms: Terms) -> Iterator[tuple[Timeline, Plan]]:
         for timeline, plan in zip(
@@ -191,10 +171,3 @@ class Chopper:
     def _say(self, text: str) -> None:
         if not self._options.json:
             print(f"tablechop: {printable(text)}", file=sys.stderr)
-
-
-def _nothing(options: Options) -> str:
-    return printable(
-        f"nothing was found in {options.address}, in keys that begin with {options.keys.below(options.path)}; "
-        "see -n, --prefix, --keyname-separator and PATH"
-    )

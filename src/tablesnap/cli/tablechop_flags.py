@@ -51,16 +51,7 @@ exit codes:
 _SPAN = re.compile(r"(?P<number>\d{1,6}(\.\d{1,6})?)(?P<unit>[hdw]?)", re.ASCII | re.IGNORECASE)
 _HOURS = {"": 24, "h": 1, "d": 24, "w": 7 * 24}
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)%?", re.ASCII)
-_PREDECESSORS = (
-    "--debug",
-    "--list-deletes",
-    "--parallel",
-    "--key",
-    "--secret",
-    "--token",
-    "--aws-region",
-    "--name",
-)
+_PREDECESSORS = ["--debug", "--list-deletes", "--parallel", "--key", "--secret", "--token", "--aws-region", "--name"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +73,9 @@ class Options:
     store: StoreOptions
     keys: Keys
     path: str
-    age: timedelta | None  # None: everything is forgotten
+    age: timedelta | None  # None where it is --forget-all or --freshen
+    forget_all: bool
+    freshen: bool
     keep: Keep
     grace: timedelta
     unindexed_age: timedelta | None
@@ -92,11 +85,6 @@ class Options:
     list_deletes: bool
     yes: bool
     json: bool
-
-    @property
-    def forget_all(self) -> bool:
-        """Say whether everything is to go."""
-        return self.age is None
 
 
 def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
@@ -197,6 +185,12 @@ def _caution_flags(add: flags.AddArgument) -> list[argparse.Action]:
             help="without AGE: delete everything at and below PATH, of a node that is out of service or a table that "
             "was dropped. Without --yes it prints the plan",
         ),
+        add(
+            "--freshen",
+            action="store_true",
+            help="without AGE, where a bucket's own lifecycle rules delete by age: delete nothing, but copy onto "
+            "itself what the newest restore points name and is past half of its time",
+        ),
     ]
 
 
@@ -259,6 +253,8 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
         keys=Keys(bucket.prefix + given.prefix, given.name or socket.getfqdn(), given.keyname_separator),
         path=_absolute(words[1]),
         age=age,
+        forget_all=given.forget_all,
+        freshen=given.freshen,
         keep=Keep(given.keep_last, given.keep_hourly, given.keep_daily, given.keep_weekly, given.keep_monthly),
         grace=given.grace,
         unindexed_age=given.unindexed_older_than,
@@ -272,13 +268,15 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
 
 
 def _age(given: argparse.Namespace, words: Sequence[str]) -> timedelta | None:
-    if given.forget_all:
+    if given.forget_all or given.freshen:
+        mode = "--forget-all" if given.forget_all else "--freshen"
+        keeping = given.unindexed_older_than is not None or any(vars(given)[f"keep_{name}"] for name in vars(Keep()))
+        if given.forget_all and given.freshen:
+            raise UsageError("--forget-all and --freshen do not go together; leave out one")
         if len(words) != 2:
-            raise UsageError("give BUCKET and PATH with --forget-all, and no AGE: it forgets whatever the age")
-        if given.unindexed_older_than is not None or any(
-            value for name, value in vars(given).items() if "keep" in name
-        ):
-            raise UsageError("--forget-all keeps nothing; leave out --keep-... and --unindexed-older-than")
+            raise UsageError(f"give BUCKET and PATH with {mode}, and no AGE: it goes by none")
+        if keeping or (given.freshen and given.limit is not None):
+            raise UsageError(f"with {mode} leave out --keep-..., --unindexed-older-than and --limit")
         return None
     if len(words) != 3:
         raise UsageError("give BUCKET, PATH and AGE, such as: my-bucket /var/lib/cassandra/data 30; see --help")

@@ -1,8 +1,8 @@
 """The upkeep of a bucket in S3, or in a store that speaks its language."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC
+from contextlib import contextmanager, suppress
+from datetime import UTC, timedelta
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -10,17 +10,33 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tablesnap.errors import StoreRefused
 from tablesnap.store.s3_connection import Connection, Connector, S3Options
 from tablesnap.store.s3_errors import answer_of, error_of
-from tablesnap.store.upkeep import Unfinished
+from tablesnap.store.s3_keys import require_key
+from tablesnap.store.s3_transfer import LARGEST_PUT, plan_parts
+from tablesnap.store.upkeep import Expiry, Unfinished
 
 # What a store answers that has no such thing, or no word for it.
 _UNKNOWN = {400, 404, 405, 501}
 _GONE = 404
+_PART = 1 << 30  # bytes of a large object that are copied at a time
+# What an object keeps when it is copied onto itself.
+_KEPT = (
+    "CacheControl",
+    "ContentDisposition",
+    "ContentEncoding",
+    "ContentLanguage",
+    "ContentType",
+    "Metadata",
+    "SSEKMSKeyId",
+    "ServerSideEncryption",
+    "StorageClass",
+)
 
 
 class S3Upkeep:
     """See `tablesnap.store.upkeep.Upkeep`. Nothing is asked of the network until a method is called."""
 
-    def __init__(self, bucket: str, options: S3Options | None = None) -> None:
+    def __init__(self, bucket: str, options: S3Options | None = None, *, largest_copy: int = LARGEST_PUT) -> None:
+        self.largest_copy = largest_copy  # bytes that are copied in one request
         self._bucket = bucket
         self._connector = Connector(bucket, options or S3Options())
 
@@ -67,6 +83,75 @@ class S3Upkeep:
             found.append(_spell_lock(configured))
         return found
 
+    def expiries(self) -> Sequence[Expiry]:
+        """Read the bucket's lifecycle. A rule for certain tags or sizes counts as one for all."""
+        found = []
+        for rule in self._lifecycle():
+            days = rule.get("Expiration", {}).get("Days")
+            if rule.get("Status") == "Enabled" and days:
+                only = rule.get("Filter", {})
+                prefix = rule.get("Prefix") or only.get("Prefix") or only.get("And", {}).get("Prefix") or ""
+                found.append(Expiry(prefix, timedelta(days=days)))
+        return found
+
+    def _lifecycle(self) -> list[dict[str, Any]]:
+        with self._asking() as connection:
+            try:
+                answer = connection.client.get_bucket_lifecycle_configuration(Bucket=self._bucket)
+            except ClientError as error:
+                said = answer_of(error)
+                if said is None or said.status not in _UNKNOWN or said.code == "NoSuchBucket":
+                    raise
+                return []
+        rules: list[dict[str, Any]] = answer.get("Rules", [])
+        return rules
+
+    def refresh(self, key: str) -> None:
+        """Copy it onto itself within the store, in parts if it is too large for one request."""
+        require_key(key)
+        target = {"Bucket": self._bucket, "Key": key}
+        with self._asking(key) as connection:
+            client = connection.client
+            head = client.head_object(**target, ChecksumMode="ENABLED")
+            # S3 copies onto itself only where something is replaced: its metadata, by the same.
+            same = {name: head[name] for name in _KEPT if name in head}
+            source = {"CopySource": target, "CopySourceIfMatch": head["ETag"]}
+            if head["ContentLength"] <= self.largest_copy:
+                # No checksum is asked for: the object's own goes with it, and some stores make up another.
+                client.copy_object(**target, **source, **same, MetadataDirective="REPLACE")
+            else:
+                self._copy_in_parts(client, target, source, same, head)
+            after = client.head_object(**target, ChecksumMode="ENABLED")
+        known = (head.get("ChecksumCRC64NVME"), after.get("ChecksumCRC64NVME"))
+        if after["ContentLength"] != head["ContentLength"] or (all(known) and known[0] != known[1]):
+            raise StoreRefused(f"{connection.place.of(key)} is not what it was, by what the store says of its copy")
+
+    def _copy_in_parts(
+        self, client: Any, target: dict[str, str], source: dict[str, Any], same: dict[str, Any], head: dict[str, Any]
+    ) -> None:
+        checksum = {"ChecksumAlgorithm": "CRC64NVME", "ChecksumType": "FULL_OBJECT"}
+        begun = {**target, "UploadId": client.create_multipart_upload(**target, **same, **checksum)["UploadId"]}
+        try:
+            parts = []
+            for number, (start, length) in enumerate(
+                plan_parts(head["ContentLength"], min(self.largest_copy, _PART)), 1
+            ):
+                where = f"bytes={start}-{start + length - 1}"
+                answer = client.upload_part_copy(**begun, **source, PartNumber=number, CopySourceRange=where)
+                part = answer["CopyPartResult"]
+                parts.append({"PartNumber": number, "ETag": part["ETag"]} | _checksum_of(part))
+            # With the object's own sum, where it is known, so that nothing else ever takes its place.
+            client.complete_multipart_upload(
+                **begun,
+                **(_checksum_of(head) if head.get("ChecksumType") == "FULL_OBJECT" else {}),
+                MultipartUpload={"Parts": parts},
+                ChecksumType=checksum["ChecksumType"],
+            )
+        except BaseException:
+            with suppress(BotoCoreError, ClientError):
+                client.abort_multipart_upload(**begun)
+            raise
+
     def _ask(self, question: str, what: str) -> dict[str, Any] | str:
         """Return the answer: nothing where the store does not know what is meant, a remark where it does not tell."""
         with self._asking() as connection:
@@ -88,6 +173,10 @@ class S3Upkeep:
             yield connection
         except (BotoCoreError, ClientError) as error:
             raise error_of(error, connection.place, key) from error
+
+
+def _checksum_of(answer: dict[str, Any]) -> dict[str, Any]:
+    return {name: answer[name] for name in ("ChecksumCRC64NVME",) if name in answer}
 
 
 def _spell_lock(configured: dict[str, Any]) -> str:

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
+
+from tablesnap.errors import StoreRefused
 
 
 @dataclass(frozen=True)
@@ -13,6 +15,14 @@ class Unfinished:
     key: str
     upload: str  # the store's name for it
     begun: datetime  # by the store's clock
+
+
+@dataclass(frozen=True)
+class Expiry:
+    """A rule by which the store itself deletes objects of a certain age."""
+
+    prefix: str  # of the keys that it is for
+    age: timedelta
 
 
 class Upkeep(Protocol):
@@ -26,6 +36,15 @@ class Upkeep(Protocol):
 
     def remarks(self) -> Sequence[str]:
         """Say in a sentence each what a deletion does not do here; nothing where it simply deletes."""
+
+    def expiries(self) -> Sequence[Expiry]:
+        """Return the rules by which the store deletes objects."""
+
+    def refresh(self, key: str) -> None:
+        """Have the object under *key* be as young as one stored now, with the same bytes and metadata.
+
+        Raises `NoSuchObject` if it is not there.
+        """
 
 
 class NoUpkeep:
@@ -44,3 +63,11 @@ class NoUpkeep:
     def remarks(self) -> Sequence[str]:
         """There is nothing to say."""
         return ()
+
+    def expiries(self) -> Sequence[Expiry]:
+        """We know of none."""
+        return ()
+
+    def refresh(self, key: str) -> None:
+        """Nobody asks, as nothing expires."""
+        raise StoreRefused(f"{key} cannot be copied onto itself in this store")
