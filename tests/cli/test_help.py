@@ -9,7 +9,7 @@ import pytest
 from tests.cli.process import run
 
 from tablesnap import __version__
-from tablesnap.cli import flags, tablecheck_flags, tablelist_flags, tableslurp_flags
+from tablesnap.cli import flags, tablecheck_flags, tablechop_flags, tablelist_flags, tableslurp_flags
 from tablesnap.cli.daemon_flags import make_parser
 from tablesnap.cli.tally import Tally
 from tablesnap.cli.textfile import write_textfile
@@ -47,7 +47,8 @@ def test_o8_the_manual_names_exactly_the_flags_there_are() -> None:
     assert flags_in("tablesnap.md") == {name for action in make_parser()[1] for name in action.option_strings}
 
 
-PARSERS = [tablecheck_flags.make_parser, tablelist_flags.make_parser, tableslurp_flags.make_parser]
+COMMANDS = (tablecheck_flags, tablechop_flags, tablelist_flags, tableslurp_flags)
+PARSERS = [command.make_parser for command in COMMANDS]
 
 
 @pytest.mark.parametrize("make", PARSERS)

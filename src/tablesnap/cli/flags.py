@@ -41,9 +41,7 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(message.removeprefix("argument "))
 
 
-def access_flags(
-    add: AddArgument, *, token: str = "--aws-token", short_names: bool = False
-) -> list[argparse.Action]:
+def access_flags(add: AddArgument, *, token: str = "--aws-token", short_names: bool = False) -> list[argparse.Action]:
     """Add the flags that say which store is meant, and who we are to it; the predecessor's commands call one apart.
 
     *short_names* are those that its purge had for all three.

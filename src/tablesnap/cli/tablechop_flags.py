@@ -169,8 +169,8 @@ def _caution_flags(add: flags.AddArgument) -> list[argparse.Action]:
             "--unindexed-older-than",
             metavar="AGE",
             type=span,
-            help="delete also what no index can speak for and is older than AGE: what was stored with "
-            "--without-index, or after the last index of a lost host (default: it is reported and kept)",
+            help="delete also what no index can speak for and is older than AGE: what a daemon without indexes "
+            "stored, or one that was lost after its last (default: it is reported and kept)",
         ),
         add(
             "--grace",
