@@ -10,19 +10,17 @@ from pathlib import Path
 import pytest
 from tests.catalog.stored import Past
 from tests.cli.process import UNANSWERED, environment
+from tests.golden.stored import DATA, NODE, blob, bucket_of_1x
 from tests.s3_servers import Reply, S3Server, proxy
 
 from tablesnap.rules.keys import is_index
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "tablesnap-1.2.1"
 TABLECHOP = "import sys; from tablesnap.cli.tablechop import main; sys.exit(main())"
 NOW = datetime.now(UTC).replace(microsecond=0)
-DATA = "/var/lib/cassandra/data"
 USERS = f"{DATA}/shop/users-{'5a1c395e' * 4}"
 ORDERS = f"{DATA}/shop/orders-{'0b1c395e' * 4}"
 SIMPLE = f"{DATA}/legacy_tables/nb_simple-0123456789abcdef0123456789abcdef"
 CLUST = f"{DATA}/legacy_tables/nb_clust-fedcba9876543210fedcba9876543210"
-NODE_OF_1X = "node1.example.com"
 
 
 def ago(**before: float) -> datetime:
@@ -38,7 +36,7 @@ class Golden:
     """The bucket that 1.x left, in a directory, with its objects as old as a test wants them."""
 
     def __init__(self, directory: Path) -> None:
-        self.past = Past.in_directory(directory, NODE_OF_1X)
+        self.past = Past.in_directory(directory, NODE)
         self.url = f"file://{directory}"
 
     def fill(self, age_of: dict[str, datetime], *, emptied: bool = False) -> None:
@@ -46,15 +44,15 @@ class Golden:
 
         *emptied*: with the indexes that ``-i`` and a pattern of directories made.
         """
-        for one in json.loads((GOLDEN / "bucket.json").read_text())["objects"]:
-            body = (GOLDEN / "blobs" / one["sha256"]).read_bytes()
+        for one in bucket_of_1x()["objects"]:
+            body = blob(one["sha256"])
             if emptied and is_index(one["key"]):
                 body = json.dumps({directory: [] for directory in json.loads(body)}).encode()
             [*_, when] = [moment for text, moment in age_of.items() if text in one["key"]]
             self.past.garbage(one["key"], body, when)
 
     def chop(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return run(*arguments[:-2], self.url, *arguments[-2:], node=NODE_OF_1X)
+        return run(*arguments[:-2], self.url, *arguments[-2:], node=NODE)
 
     def stored(self) -> set[str]:
         return {listed.key for listed in self.past.store.list("")}
