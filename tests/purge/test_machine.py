@@ -10,19 +10,22 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tests.purge.world import TABLES, DiedError, Stepping, World
 
-EXAMPLES, STEPS = 250, 50  # more than 10,000 steps, though some examples are cut short
+EXAMPLES, STEPS = 300, 50  # some examples are cut short
+LEAST = 10_000  # steps
 
 tables = st.sampled_from(sorted(TABLES))
 skews = st.sampled_from([timedelta(0), timedelta(days=1), timedelta(days=-1)])
 hours = st.sampled_from([0.01, 1.0, 6.0, 11.0, 23.0, 25.0, 60.0, 200.0])
 days = st.sampled_from([0.0, 0.5, 2.0, 10.0])
 requests = st.integers(1, 25)
+deaths = st.none() | requests | st.integers(-4, -1)  # at a request, or at a deletion
 
 
 class Purging(RuleBasedStateMachine):
     """The steps."""
 
     world: World
+    taken = 0  # steps of all examples
 
     @initialize(host=skews, purge=skews)
     def begin(self, host: timedelta, purge: timedelta) -> None:
@@ -54,11 +57,11 @@ class Purging(RuleBasedStateMachine):
     def crash(self) -> None:
         self.world.start_daemon()
 
-    @rule(days=days, last=st.integers(0, 2), dies_at=st.none() | requests)
+    @rule(days=days, last=st.integers(0, 2), dies_at=deaths)
     def purge(self, days: float, last: int, dies_at: int | None) -> None:
         self._purge(days, last, {}, dies_at)
 
-    @rule(days=days, name=tables, at=requests, crash=st.booleans(), dies_at=st.none() | requests)
+    @rule(days=days, name=tables, at=requests, crash=st.booleans(), dies_at=deaths)
     def purge_beside_the_daemon(self, days: float, name: str, at: int, crash: bool, dies_at: int | None) -> None:
         def turn() -> None:
             if crash:
@@ -107,12 +110,19 @@ class Purging(RuleBasedStateMachine):
     @invariant()
     def no_promise_is_broken(self) -> None:
         if hasattr(self, "world"):
+            Purging.taken += 1
             self.world.insist_all_promises_are_kept()
             self.world.insist_every_index_restores()
 
 
 # Other steps each time; `tests/conftest.py` draws the seed and prints it.
-TestPurging = seed(int(os.environ["TABLESNAP_SEED"]))(Purging).TestCase
+class TestPurging(seed(int(os.environ["TABLESNAP_SEED"]))(Purging).TestCase):  # type: ignore[misc] # made by Hypothesis
+    def runTest(self) -> None:  # noqa: N802 - unittest's name
+        Purging.taken = 0
+        super().runTest()
+        assert Purging.taken >= LEAST
+
+
 TestPurging.settings = settings(
     max_examples=EXAMPLES,
     stateful_step_count=STEPS,

@@ -37,13 +37,17 @@ class DiedError(Exception):
 
 
 class Stepping(Around):
-    """A store that lets others have their turn before a request, and a process die at one."""
+    """A store that lets others have their turn before a request, and a process die at one.
+
+    *dies_at* counts requests; below nothing, it counts deletions.
+    """
 
     def __init__(self, store: Store, turns: dict[int, Callable[[], None]], *, dies_at: int | None = None) -> None:
         super().__init__(store)
         self._turns = turns
         self._dies_at = dies_at
         self._number = 0
+        self._deletions = 0
 
     def before(self, request: str) -> None:
         if request.startswith("read"):
@@ -57,10 +61,12 @@ class Stepping(Around):
 
     def delete(self, keys: Iterable[str]) -> None:
         keys = list(keys)
-        if self._number + 1 == self._dies_at:
+        self._deletions += 1
+        if self._dies_at in (self._number + 1, -self._deletions):
             # A joint deletion has no order, and any part of it may have been done.
             drawn = random.Random(f"{self._number} {keys}")
             self.store.delete(drawn.sample(keys, drawn.randint(0, len(keys))))
+            raise DiedError
         super().delete(keys)
 
 
