@@ -1,8 +1,9 @@
-"""BUCKET and the PATHs: where files come from and where they go."""
+"""BUCKET, the PATHs, ORIGIN: where files come from and where they go."""
 
 import os
 from collections.abc import Sequence
 
+from tablesnap.catalog.finding import tidy
 from tablesnap.errors import UsageError
 from tablesnap.store.address import Address, parse_address
 
@@ -28,6 +29,15 @@ def understand_paths(words: Sequence[str]) -> tuple[str, ...]:
         if not os.path.isdir(word):
             raise UsageError(f"PATH {word!r} is not a directory; name the directory that holds it")
     return _absolute(words[1:])
+
+
+def on_node(word: str, name: str) -> str:
+    """Understand a directory of the node that was backed up, which need not be one of this machine: tidy."""
+    if not word.startswith("/"):
+        raise UsageError(f"{name} {word!r} is not absolute; give the directory's path on the node that was backed up")
+    if any(part in (".", "..") for part in word.split("/")):
+        raise UsageError(f"{name} {word!r} has a . or .. in it, and is a directory of another machine; write it out")
+    return tidy(word)
 
 
 def understand_what_to_explain(words: Sequence[str]) -> tuple[Address | None, tuple[str, ...]]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from tablesnap import __version__
-from tablesnap.catalog.finding import tidy
 from tablesnap.cli import flags
-from tablesnap.cli.words import Grammar, expect_sound
+from tablesnap.cli.places import on_node
+from tablesnap.cli.words import Grammar, sort_out
 from tablesnap.errors import UsageError
 from tablesnap.purge.reading import READERS
 from tablesnap.rules.keys import Keys
@@ -228,30 +228,15 @@ def grammar_of(actions: Sequence[argparse.Action]) -> Grammar:
 def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
     """Understand a command line, or raise `UsageError`."""
     parser, actions = make_parser()
-    normal: list[str] = []
-    words: list[str] = []
-    for found in map(expect_sound, grammar_of(actions).scan(argv)):
-        texts = tuple(value.text for value in found.values)
-        if found.action is None:
-            words += texts
-        else:
-            normal.append("=".join((found.action.option_strings[-1], *texts)))
+    normal, words = sort_out(grammar_of(actions).scan(argv))
     given = parser.parse_args(normal)
     age = _age(given, words)
     bucket = parse_address(words[0])
-    key, secret, token = flags.credentials(given, environ)
     return Options(
         address=replace(bucket, prefix=""),
-        store=StoreOptions(
-            access_key=key,
-            secret_key=secret,
-            session_token=token,
-            region=given.aws_region or None,
-            endpoint_url=given.endpoint_url,
-            ca_bundle=given.ca_bundle,
-        ),
+        store=flags.reading_options(given, environ),
         keys=Keys(bucket.prefix + given.prefix, given.name or socket.getfqdn(), given.keyname_separator),
-        path=_absolute(words[1]),
+        path=on_node(words[1], "PATH"),
         age=age,
         forget_all=given.forget_all,
         freshen=given.freshen,
@@ -284,11 +269,3 @@ def _age(given: argparse.Namespace, words: Sequence[str]) -> timedelta | None:
         return span(words[2])
     except argparse.ArgumentTypeError as error:
         raise UsageError(f"AGE {error}") from None
-
-
-def _absolute(word: str) -> str:
-    if not word.startswith("/"):
-        raise UsageError(f"PATH {word!r} is not absolute; give the directory's path on the node that was backed up")
-    if any(part in (".", "..") for part in word.split("/")):
-        raise UsageError(f"PATH {word!r} has a . or .. in it, and is a directory of another machine; write it out")
-    return tidy(word)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tablesnap import __version__
-from tablesnap.catalog.finding import tidy
 from tablesnap.cli import flags
 from tablesnap.cli.moments import moment
-from tablesnap.cli.words import Grammar, expect_sound
+from tablesnap.cli.places import on_node
+from tablesnap.cli.words import Grammar, sort_out
 from tablesnap.errors import UsageError
 from tablesnap.store.address import Address, parse_address
 from tablesnap.store.opening import StoreOptions
@@ -97,14 +97,7 @@ def grammar_of(actions: Sequence[argparse.Action]) -> Grammar:
 def parse(argv: Sequence[str], environ: Mapping[str, str], now: datetime) -> Options:
     """Understand a command line, or raise `UsageError`."""
     parser, actions = make_parser()
-    normal: list[str] = []
-    words: list[str] = []
-    for found in map(expect_sound, grammar_of(actions).scan(argv)):
-        texts = tuple(value.text for value in found.values)
-        if found.action is None:
-            words += texts
-        else:
-            normal.append("=".join((found.action.option_strings[-1], *texts)))
+    normal, words = sort_out(grammar_of(actions).scan(argv))
     given = parser.parse_args(normal)
     if not 1 <= len(words) <= 2:
         raise UsageError("give BUCKET, and PATH if you like; see --help")
@@ -119,14 +112,8 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], now: datetime) -> Opt
         prefix=bucket.prefix + given.prefix,
         separator=given.keyname_separator,
         node=given.name,
-        path=_absolute(words[1]) if len(words) > 1 else None,
+        path=on_node(words[1], "PATH") if len(words) > 1 else None,
         at=moment(given.at, now) if given.at is not None else None,
         json=given.json,
         report=given.report,
     )
-
-
-def _absolute(word: str) -> str:
-    if not word.startswith("/"):
-        raise UsageError(f"PATH {word!r} is not absolute; give the directory's path on the node that was backed up")
-    return tidy(word)

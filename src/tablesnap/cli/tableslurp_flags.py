@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tablesnap import __version__
-from tablesnap.catalog.finding import tidy
 from tablesnap.cli import flags
 from tablesnap.cli.moments import moment
-from tablesnap.cli.words import Grammar, expect_sound
+from tablesnap.cli.places import on_node
+from tablesnap.cli.words import Grammar, sort_out
 from tablesnap.errors import UsageError
 from tablesnap.restore.request import ALL, NEWER, Request
 from tablesnap.rules.keys import Keys
@@ -159,14 +159,7 @@ _PREDECESSORS = (
 def parse(argv: Sequence[str], environ: Mapping[str, str], now: datetime) -> Options:
     """Understand a command line, or raise `UsageError`."""
     parser, actions = make_parser()
-    normal: list[str] = []
-    words: list[str] = []
-    for found in map(expect_sound, grammar_of(actions).scan(argv)):
-        texts = tuple(value.text for value in found.values)
-        if found.action is None:
-            words += texts
-        else:
-            normal.append("=".join((found.action.option_strings[-1], *texts)))
+    normal, words = sort_out(grammar_of(actions).scan(argv))
     given = parser.parse_args(normal)
     if len(words) != 3:
         raise UsageError("give BUCKET, ORIGIN and TARGET; see --help")
@@ -184,11 +177,11 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], now: datetime) -> Opt
 
 def _request(given: argparse.Namespace, bucket: Address, origin: str, target: str, now: datetime) -> Request:
     target = os.path.abspath(target)
-    origin = _absolute(origin, "ORIGIN")
+    origin = on_node(origin, "ORIGIN")
     data_dirs = {
-        _absolute(old, "--data-dir"): os.path.abspath(new) for old, new in map(_pair("--data-dir"), given.data_dir)
+        on_node(old, "--data-dir"): os.path.abspath(new) for old, new in map(_pair("--data-dir"), given.data_dir)
     }
-    commitlogs = _absolute(given.commitlogs, "--commitlogs") if given.commitlogs else ""
+    commitlogs = on_node(given.commitlogs, "--commitlogs") if given.commitlogs else ""
     return Request(
         keys=Keys(bucket.prefix + given.prefix, given.name or socket.getfqdn(), given.keyname_separator),
         origin=origin,
@@ -231,12 +224,6 @@ def _pair(flag: str) -> Callable[[str], tuple[str, str]]:
         return old, new
 
     return pair
-
-
-def _absolute(word: str, name: str) -> str:
-    if not word.startswith("/"):
-        raise UsageError(f"{name} {word!r} is not absolute; give the directory's path on the node that was backed up")
-    return tidy(word)
 
 
 def _user(text: str) -> int:

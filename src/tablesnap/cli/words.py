@@ -117,6 +117,22 @@ def _is_flag(word: str) -> bool:
     return word.startswith("-") and word != "-" and re.fullmatch(r"-\d+|-\d*\.\d+", word) is None
 
 
+def sort_out(scanned: Iterable[Given | Unknown]) -> tuple[list[str], list[str]]:
+    """Part a scanned line into flags, each with its value attached, for argparse to convert, and the other words.
+
+    Raises `UsageError` for a flag that is unknown or lacks its value.
+    """
+    normal: list[str] = []
+    words: list[str] = []
+    for found in map(expect_sound, scanned):
+        texts = tuple(value.text for value in found.values)
+        if found.action is None:
+            words += texts
+        else:
+            normal.append("=".join((found.action.option_strings[-1], *texts)))
+    return normal, words
+
+
 def expect_sound(found: Given | Unknown) -> Given:
     """Return a flag that is known and has the values it needs; raise `UsageError` otherwise."""
     if isinstance(found, Unknown):
