@@ -61,14 +61,29 @@ class Purging(RuleBasedStateMachine):
     def purge(self, days: float, last: int, dies_at: int | None) -> None:
         self._purge(days, last, {}, dies_at)
 
-    @rule(days=days, name=tables, at=requests, crash=st.booleans(), dies_at=deaths)
-    def purge_beside_the_daemon(self, days: float, name: str, at: int, crash: bool, dies_at: int | None) -> None:
+    @rule(
+        days=days,
+        name=tables,
+        at=requests,
+        later=st.integers(1, 8),
+        crash=st.booleans(),
+        back=st.none() | st.integers(0, 20),
+        dies_at=deaths,
+    )
+    def purge_beside_the_daemon(
+        self, days: float, name: str, at: int, later: int, crash: bool, back: int | None, dies_at: int | None
+    ) -> None:
+        """The daemon uploads before one request and records before a later one; first *back* may be put back."""
+        table = self.world.tables[name]
+        if back is not None:
+            self.world.put_back(table, back)
+
         def turn() -> None:
             if crash:
                 self.world.start_daemon()
-            self._back_up(name)
+            self.world.upload(table)
 
-        self._purge(days, 0, {at: turn}, dies_at)
+        self._purge(days, 0, {at: turn, at + later: lambda: self._back_up(name)}, dies_at)
 
     @rule(days=days, others=days, name=tables, at=requests, planned=st.booleans())
     def purge_twice_at_once(self, days: float, others: float, name: str, at: int, planned: bool) -> None:
