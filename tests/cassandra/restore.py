@@ -1,15 +1,18 @@
 """Bring one restore point back into an empty directory, checked, and have a second Cassandra read it."""
 
+import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tests.cassandra.node import Node
 from tests.daemon.harness import NODE, Bucket, wait_until
 
-from tablesnap.checksum import crc64nvme
+from tablesnap.cli import tableslurp
+from tablesnap.cli.screen import Screen
+from tablesnap.cli.tableslurp_flags import parse
 from tablesnap.rules.index import Index, StoredFile, decode
 from tablesnap.rules.keys import Keys, directory_of, is_index
 
@@ -89,40 +92,23 @@ class RestorePoints:
         return found
 
 
-def restore(bucket: Bucket, point: RestorePoint, target: Path) -> dict[str, Path]:
-    """Write all files of *point* below the empty directory *target*; return where each of its directories now is."""
-    assert point.is_complete, f"{point.key} misses {point.index.missing}"
-    assert not target.exists() or not any(target.iterdir()), f"{target} is not empty"
-    store = bucket.store()
-    places = {}
-    for directory, files in point.directories.items():
-        place = places[directory] = target / directory.lstrip("/")
-        place.mkdir(parents=True, exist_ok=True)
-        for name, stored in files.items():
-            body = b"".join(store.read(stored.key))
-            assert len(body) == stored.size, f"{stored.key} has {len(body)} bytes, its index says {stored.size}"
-            assert crc64nvme(body) == stored.checksum, f"{stored.key} is not what {point.key} says"
-            (place / name).write_bytes(body)
-    return places
+def slurp(bucket: Bucket, *arguments: str | Path) -> None:
+    """Run ``tableslurp``, with *arguments* that have BUCKET where it says so; insist that all is restored."""
+    words = [
+        one for word in arguments for one in ((*bucket.arguments, bucket.url) if word == "BUCKET" else (str(word),))
+    ]
+    options = parse(words, bucket.environment, datetime.now(UTC))
+    code = tableslurp.restore(options, bucket.store(), Screen(), threading.Event)
+    assert code == 0, f"tableslurp {words} ended with {code}"
 
 
-def restore_node(bucket: Bucket, data: Path, scratch: Path) -> None:
-    """Bring back the newest restore point of every directory that was below *data*, which must not be there."""
-    assert not data.exists(), f"{data} is still there"
-    store = bucket.store()
-    newest: dict[str, RestorePoint] = {}
-    for key in sorted(listed.key for listed in store.list(KEYS.below(str(data))) if is_index(listed.key)):
-        index = decode(b"".join(store.read(key)), directory_of(key))
-        before = newest.get(index.directory)
-        if not index.whole and (before is None or _age(before) <= _age(RestorePoint(key, index))):
-            newest[index.directory] = RestorePoint(key, index)
-    for number, point in enumerate(newest.values()):
-        for directory, place in restore(bucket, point, scratch / str(number)).items():
-            # File by file, because the directory of an index lies within that of its table.
-            Path(directory).mkdir(parents=True, exist_ok=True)
-            for file in place.iterdir():
-                if file.is_file():
-                    file.rename(Path(directory) / file.name)
+def restore(bucket: Bucket, point: RestorePoint, target: Path) -> Path:
+    """Bring the sstables of *point*, from whatever disk, below *target*; return the directory that has them."""
+    # nodetool import takes a directory only whose last two names are those of the keyspace and the table.
+    directory = target.joinpath(*Path(point.index.directory).parts[-2:])
+    directory.parent.mkdir(parents=True)
+    slurp(bucket, "-n", NODE, "-f", point.key, "BUCKET", point.index.directory, directory)
+    return directory
 
 
 def _age(point: RestorePoint) -> tuple[datetime, datetime]:
@@ -195,6 +181,5 @@ class Reader:
 
 def read_back(bucket: Bucket, point: RestorePoint, table: Table, reader: Reader, target: Path) -> Rows:
     """Restore *point* below *target*, and return the rows that Cassandra finds in it."""
-    places = restore(bucket, point, target)
-    # Those of a secondary index cannot be imported; Cassandra builds it anew from the table's own.
-    return reader.read(table, [place for place in places.values() if not place.name.startswith(".")])
+    # The sstables of a secondary index, below it, cannot be imported; Cassandra builds it anew from the table's own.
+    return reader.read(table, [restore(bucket, point, target)])

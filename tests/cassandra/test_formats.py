@@ -6,8 +6,8 @@ import pytest
 from tests.cassandra.checking import faults_in
 from tests.cassandra.journal import COLUMNS, KEY, Journal
 from tests.cassandra.node import DA, OA, STOCK, Configuration, Format, Node, running_node
-from tests.cassandra.restore import Reader, RestorePoints, Rows, Table, restore_node
-from tests.daemon.harness import Bucket, running
+from tests.cassandra.restore import Reader, RestorePoints, Rows, Table, slurp
+from tests.daemon.harness import NODE, Bucket, running
 
 pytestmark = [pytest.mark.cassandra, pytest.mark.timeout(300)]
 
@@ -67,7 +67,7 @@ def test_a_whole_node_reads_by_key_by_index_and_by_view_what_the_lost_one_did(
             node.stop()
         [data] = node.data
         data.rename(tmp_path / "lost")
-        restore_node(bucket, data, tmp_path / "restored-node")
+        slurp(bucket, "-r", "-n", NODE, "--at", "0s ago", "--preserve", "BUCKET", data, data)
         node.start()
         found = [table.rows(node) for table in TABLES], through_indexes(node)
 

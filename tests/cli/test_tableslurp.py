@@ -80,7 +80,8 @@ def test_a_table_is_restored_as_of_now_and_what_is_next_is_said(past: Past, buck
 
     assert contents(target) == expected(past, USERS, [1, 2])
     assert f"as of {ago(hours=1):%Y-%m-%d %H:%M:%S} UTC: 10 files, 15.6 KiB" in done.stdout
-    assert f"nodetool import --copy-data shop users {target}" in done.stdout
+    assert f"mv {target} {target.parent}/shop/users" in done.stdout
+    assert f"nodetool import --copy-data shop users {target.parent}/shop/users" in done.stdout
     assert done.stderr.endswith("\ntableslurp: 10 files restored, 0 were there\n")
     assert done.returncode == 0
 
@@ -352,10 +353,12 @@ def test_a_table_goes_under_the_name_that_it_has_now(past: Past, bucket: str, ta
     past.table(USERS, [1], ago(hours=5))
     now = f"users-{'9f3b395e' * 4}"
 
-    done = run("-r", "--table-dir", f"{Path(USERS).name}={now}", bucket, f"{DATA}/shop", target)
+    target.mkdir()
+    done = run("-r", "--table-dir", f"{Path(USERS).name}={now}", bucket, f"{DATA}/shop", target / "shop")
 
-    assert contents(target) == expected(past, USERS, [1], f"{now}/")
-    assert f"nodetool import --copy-data shop users {target}/{now}" in done.stdout
+    assert contents(target / "shop") == expected(past, USERS, [1], f"{now}/")
+    assert f"nodetool import --copy-data shop users {target}/shop/{now}" in done.stdout
+    assert "mv " not in done.stdout
     assert done.returncode == 0
 
 

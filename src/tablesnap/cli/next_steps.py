@@ -29,13 +29,28 @@ def next_steps(plan: Plan, request: Request) -> Iterator[str]:
         yield "  name: one with another id wants --table-dir OLD=NEW, or nodetool import, which does not mind."
         yield "* On a running node (4.0 or later), as the user Cassandra runs as:"
         for (keyspace, table), directory in list(tables.items())[:_SHOWN]:
-            yield f"    nodetool import --copy-data {keyspace} {table} {shlex.quote(directory)}"
+            place = _importable(directory, keyspace, table)
+            if place != directory:
+                yield f"    mkdir -p {shlex.quote(os.path.dirname(place))}"
+                yield f"    mv {shlex.quote(directory)} {shlex.quote(place)}"
+            yield f"    nodetool import --copy-data {keyspace} {table} {shlex.quote(place)}"
         if len(tables) > _SHOWN:
             yield f"    and so on, for {len(tables) - _SHOWN} more"
         yield "  or, where TARGET is in the data directory of a node that is stopped: start it."
     for directory in _segments_of(plan, request.commitlogs):
         yield f"* Then replay {directory}: restore_directories in commitlog_archiving.properties, and start."
     yield "* nodetool repair, where other nodes have replicas."
+
+
+def _importable(directory: str, keyspace: str, table: str) -> str:
+    """Return where *directory* must be for ``nodetool import`` to take anything from it: it may be there already.
+
+    Source: ``o.a.c.db.Directories.SSTableLister``, which goes by the names of the directory and the one above it.
+    """
+    above, name = os.path.split(directory)
+    if name.partition("-")[0] == table and os.path.basename(above) == keyspace:
+        return directory
+    return os.path.join(above, keyspace, table)
 
 
 def _segments_of(plan: Plan, commitlogs: str) -> Iterable[str]:
