@@ -7,6 +7,7 @@ from itertools import islice
 from tablesnap.catalog.timeline import Timeline
 from tablesnap.errors import StoreError, StoreUnavailable
 from tablesnap.purge.listing import Held, list_again
+from tablesnap.purge.objects import Objects
 from tablesnap.purge.planning import Plan, Terms, fates
 from tablesnap.purge.reading import read_indexes
 from tablesnap.rules.points import Fault
@@ -41,6 +42,13 @@ def purge(store: Store, timeline: Timeline, plan: Plan, terms: Terms, note: Note
     """
     done = Outcome(faults=list(plan.faults))
     if done.faults or not plan.number:
+        return done
+    now_there = {one.key: one.modified for one in list_again(store, timeline, Objects()).indexes}
+    for one in (*plan.pointers, *plan.indexes):
+        if now_there.get(one.key, one.modified) != one.modified:
+            # Another purge deleted it, and a daemon wrote a restore point of today under its key.
+            done.faults.append(Fault(one.key, timeline.name, "it was written anew since the plan was made; try again"))
+    if done.faults:
         return done
     # Those that name another index for their files go before it, and not in one call with it, which has no order: who
     # sees one would look for the other in vain, and no purge would touch the table again.
