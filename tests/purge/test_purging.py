@@ -91,6 +91,22 @@ def test_no_object_is_deleted_while_an_index_that_names_it_could_not_be(past: Pa
     assert keys(past) == before
 
 
+def test_an_index_of_today_under_the_key_of_one_that_another_purge_took_is_left_alone(past: Past) -> None:
+    terms = terms_of(past)
+    one, other = (planned(past, past.store, terms) for _ in range(2))
+    before = keys(past)
+    assert purge(past.store, *one, terms).indexes == 2
+    # Its file was put back by hand, and the plain keys of both were free again.
+    past.table(TABLE, [90], NOW)
+    there = keys(past)
+
+    outcome = purge(past.store, *other, terms)
+
+    assert sum(map(is_index, there & before)) == 5, "of the two that were forgotten, one key is taken again"
+    assert [fault.what for fault in outcome.faults] == ["it was written anew since the plan was made; try again"]
+    assert keys(past) == there
+
+
 def test_what_cannot_be_deleted_stops_no_other_and_is_reported(past: Past) -> None:
     for number in range(2 * BATCH):
         past.garbage(past.keys.plain(f"{TABLE}/nb-7{number:05}-big-Data.db"), b"", ago(days=50))
