@@ -260,6 +260,43 @@ def test_o1_a_file_of_the_same_size_is_not_taken_for_the_right_one(past: Past, b
     assert forced.returncode == 0
 
 
+def test_parts_of_two_sstables_never_stand_together(past: Past, bucket: str, target: Path, tmp_path: Path) -> None:
+    past.table(USERS, [1], ago(hours=5))
+    past.table(ORDERS, [1], ago(hours=5))
+    run(bucket, ORDERS, target)
+    [damaged] = [one for one in (tmp_path / "bucket").rglob("nb-1-big-Data.db") if USERS in str(one)]
+    damaged.write_bytes(b"x" + damaged.read_bytes()[1:])
+
+    done = run("--force", bucket, USERS, target)
+
+    assert done.returncode == 1
+    assert "nb-1-big-Data.db" not in contents(target), "the old one would be read with the parts of the new"
+
+
+def test_a_target_that_is_a_link_to_nowhere_is_in_the_way(past: Past, bucket: str, target: Path) -> None:
+    past.table(USERS, [1], ago(hours=5))
+    target.symlink_to("/not/mounted")
+
+    done = run(bucket, USERS, target, COLUMNS="1000")
+
+    assert f"{target} is a link to /not/mounted, which is not there" in done.stdout
+    assert done.returncode == 1
+
+
+def test_nothing_is_restored_where_the_plan_cannot_be_printed(past: Past, bucket: str, target: Path) -> None:
+    past.table(USERS, [1], ago(hours=5))
+    command = [sys.executable, "-c", TABLESLURP, "-n", "node1", bucket, USERS, str(target)]
+
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment())
+
+    assert done.stderr == (
+        "tableslurp: the plan could not be printed (No space left on device); nothing was restored\n"
+    )
+    assert not target.exists()
+    assert done.returncode == 1
+
+
 def test_o1_two_tables_never_overwrite_each_other(past: Past, bucket: str, target: Path) -> None:
     """O1 of tablesnap 1.2.1: files of equal names from two tables went over each other in one TARGET."""
     past.table(USERS, [1], ago(hours=5))
@@ -415,6 +452,22 @@ def test_what_was_stored_after_the_last_index_is_offered_and_taken_if_asked_for(
     assert (offered.returncode, taken.returncode) == (0, 3)
 
 
+def test_what_a_later_restore_point_lacks_is_named_where_objects_are_taken(
+    past: Past, bucket: str, target: Path
+) -> None:
+    past.table(USERS, [1], ago(hours=5))
+    past.table(USERS, [1, 2], ago(hours=3))
+    past.store.delete([past.keys.plain(f"{USERS}/nb-2-big-Data.db")])
+    past.garbage(past.keys.plain(f"{USERS}/nb-3-big-Index.db"), b"of no Data.db", ago(hours=1))
+
+    done = run("--from-objects", bucket, USERS, target, COLUMNS="1000")
+
+    assert contents(target) == expected(past, USERS, [1])
+    assert f"{USERS}/nb-2-big-Data.db is not in the store" in done.stdout
+    assert f"{USERS}/nb-3-big- is not all there, and is not taken" in done.stdout
+    assert done.returncode == 3
+
+
 def test_a_bucket_without_indexes_is_restored_from_its_objects(past: Past, bucket: str, target: Path) -> None:
     past.sstable(USERS, 1, ago(hours=2))
     past.sstable(USERS, 2, ago(hours=1))
@@ -496,6 +549,9 @@ def test_where_nothing_is_stored_the_nodes_that_are_there_are_named(past: Past, 
         (["-r", "-f", "x", "b", USERS, "t"], "-f and -r do not go together"),
         (["-o", "nobody-of-that-name", "b", USERS, "t"], "there is no user 'nobody-of-that-name'"),
         (["-g", "no-group-of-that-name", "b", USERS, "t"], "there is no group 'no-group-of-that-name'"),
+        (["-o", "4294967295", "b", USERS, "t"], "4294967295 is no id"),
+        (["--file=", "b", USERS, "t"], "-f has an empty value"),
+        (["--commitlogs=", "b", USERS, "t"], "--commitlogs has an empty value"),
         (["--table-dir", "users", "b", USERS, "t"], "--table-dir 'users' is no pair"),
         (["--from-objects=some", "b", USERS, "t"], "--from-objects=some is neither newer nor all"),
         (["--exact", "--from-objects", "b", USERS, "t"], "--from-objects and --exact do not go together"),

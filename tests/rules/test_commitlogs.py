@@ -1,5 +1,6 @@
 """Which commit log segments are needed."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -52,6 +53,18 @@ def test_up_to_a_moment_the_segment_that_was_being_written_then_is_the_last() ->
 
 def test_a_moment_after_all_of_them_takes_all() -> None:
     assert minutes(needed(segments(), T0 + timedelta(minutes=8), T0 + timedelta(days=1), space=0)) == [8, 9]
+
+
+def test_one_that_was_uploaded_late_cuts_off_no_other() -> None:
+    late, *others = segments(5)
+    late = replace(late, stored_at=T0 + timedelta(hours=1))
+    found = needed([late, *others], T0, T0 + timedelta(minutes=3, seconds=30))
+
+    assert len(found) == 5
+
+
+def test_where_all_dates_are_later_all_are_taken() -> None:
+    assert len(needed(segments(), T0 - timedelta(days=1), T0 - timedelta(hours=1))) == 10
 
 
 def test_the_ids_and_not_the_names_order_them() -> None:

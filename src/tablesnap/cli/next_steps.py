@@ -3,7 +3,7 @@
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 
 from tablesnap.restore.plan import Plan
 from tablesnap.restore.request import Request
@@ -19,7 +19,7 @@ def next_steps(plan: Plan, request: Request) -> Iterator[str]:
     if not tables:
         return
     yield "next, as docs/guide/restore.md has it:"
-    keyspaces = {keyspace for keyspace, _ in tables}
+    keyspaces = {keyspace for keyspace, _, _ in tables}
     if keyspaces >= set(_SYSTEM):
         yield "* A whole node: it starts on what was restored, with its tokens, host id and schema of then."
         yield "  Make TARGET its data directory, with commit log, hints and saved caches empty, and start it."
@@ -28,7 +28,7 @@ def next_steps(plan: Plan, request: Request) -> Iterator[str]:
         yield "* The table must be there, as it was then; see the guide for its schema. Its id is in the directory's"
         yield "  name: one with another id wants --table-dir OLD=NEW, or nodetool import, which does not mind."
         yield "* On a running node (4.0 or later), as the user Cassandra runs as:"
-        for (keyspace, table), directory in list(tables.items())[:_SHOWN]:
+        for keyspace, table, directory in tables[:_SHOWN]:
             place = _importable(directory, keyspace, table)
             if place != directory:
                 yield f"    mkdir -p {shlex.quote(os.path.dirname(place))}"
@@ -54,22 +54,24 @@ def _importable(directory: str, keyspace: str, table: str) -> str:
 
 
 def _segments_of(plan: Plan, commitlogs: str) -> Iterable[str]:
-    """Return the directories that have the segments archived from *commitlogs*."""
-    keys = {file.key for choice in plan.choices if choice.timeline.name == commitlogs for file in choice.files}
-    return sorted({os.path.dirname(fetch.target) for group in plan.groups for fetch in group if fetch.key in keys})
+    """Return the directories that have the segments archived from *commitlogs*, those that were there already too."""
+    files = [file for choice in plan.choices if choice.timeline.name == commitlogs for file in choice.files]
+    keys, names = {file.key for file in files}, {file.name for file in files}
+    brought = {os.path.dirname(fetch.target) for group in plan.groups for fetch in group if fetch.key in keys}
+    return sorted(brought | {os.path.dirname(path) for path in plan.there if os.path.basename(path) in names})
 
 
-def _tables_of(plan: Plan, request: Request) -> Mapping[tuple[str, str], str]:
-    """Return the directory each table was restored into, by keyspace and name as Cassandra has them there."""
-    found: dict[tuple[str, str], str] = {}
+def _tables_of(plan: Plan, request: Request) -> Sequence[tuple[str, str, str]]:
+    """Return keyspace and name of each table of which something is restored, and the directory."""
+    found: list[tuple[str, str, str]] = []
     for choice in plan.choices:
         keyspace, _, directory = choice.timeline.name.rpartition("/")
         match = _TABLE.fullmatch(directory)
-        if match is None or choice.timeline.name.startswith("/"):
+        if match is None or choice.timeline.name.startswith("/") or not choice.files:
             continue
         name = request.table_dirs.get(directory, directory)
         ends = (f"/{keyspace}/{name}", f"/{name}")
         places = [target for end in ends for target in plan.directories if target.endswith(end)]
         # Without -r TARGET itself has the files, whatever it is called.
-        found[keyspace, match["name"]] = places[0] if places and request.recursive else request.target
+        found.append((keyspace, match["name"], places[0] if places and request.recursive else request.target))
     return found

@@ -101,12 +101,16 @@ def restore(
         )
     finally:
         progress.end()
-    _print_outcome(options, plan, outcome)
+    try:
+        _print_outcome(options, plan, outcome)
+        sys.stdout.flush()
+    except OSError:
+        _silence_stdout()  # who read it is gone; the exit code says how it ended
     if outcome.interrupted:
         return EXIT_INTERRUPTED
-    if not outcome.is_whole:
+    if any(not failure.brought for failure in outcome.failures) or outcome.not_removed:
         return EXIT_FAILED
-    return EXIT_FAULTY if faulty else EXIT_OK
+    return EXIT_FAULTY if faulty or outcome.failures else EXIT_OK
 
 
 def _choose(options: Options, store: Store) -> Chosen:
@@ -138,18 +142,22 @@ def _nothing(options: Options, store: Store) -> str:
 
 
 def _print_plan(options: Options, plan: Plan) -> None:
-    if options.json:
-        print(json.dumps({"plan": plan.as_json()}), flush=True)
-        return
     width = shutil.get_terminal_size((_COLUMNS, 24)).columns
-    for line in plan_lines(plan, options.request.keys.node, width):
-        print(line)
-    sys.stdout.flush()
+    try:
+        if options.json:
+            print(json.dumps({"plan": plan.as_json()}))
+        for line in () if options.json else plan_lines(plan, options.request.keys.node, width):
+            print(line)
+        sys.stdout.flush()
+    except OSError as error:
+        _silence_stdout()
+        raise TablesnapError(f"the plan could not be printed ({error.strerror}); nothing was restored") from error
 
 
 def _print_outcome(options: Options, plan: Plan, outcome: Outcome) -> None:
     failures = [(failure.fetch.target, failure.why) for failure in outcome.failures]
-    restored = plan.files - len(failures)
+    lacking = sum(not failure.brought for failure in outcome.failures)
+    restored = plan.files - lacking
     if options.json:
         ended = {
             "restored": restored,
@@ -163,7 +171,7 @@ def _print_outcome(options: Options, plan: Plan, outcome: Outcome) -> None:
         _say(f"{path}: {why}")
     for line in outcome.not_removed:
         _say(line)
-    if failures or outcome.interrupted:
+    if lacking or outcome.interrupted:
         ended_how = "interrupted: " if outcome.interrupted else ""
         _say(f"{ended_how}{restored} of {plan.files} files restored; run it again, and it goes on")
         return
@@ -176,3 +184,8 @@ def _print_outcome(options: Options, plan: Plan, outcome: Outcome) -> None:
 
 def _say(text: str) -> None:
     print(f"tableslurp: {printable(text)}", file=sys.stderr)
+
+
+def _silence_stdout() -> None:
+    """Have the interpreter not complain at its end that it cannot flush."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -22,6 +22,7 @@ from tablesnap.store.address import Address, parse_address
 from tablesnap.store.opening import StoreOptions
 
 THREADS = 8
+_LAST_ID = (1 << 32) - 2  # the one after it means to change nothing
 
 _USAGE = "tableslurp [flags] BUCKET ORIGIN TARGET"
 _DESCRIPTION = """\
@@ -205,6 +206,9 @@ def _request(given: argparse.Namespace, bucket: Address, origin: str, target: st
 def _expect_compatible(given: argparse.Namespace) -> None:
     if given.from_objects not in (None, NEWER, ALL):
         raise UsageError(f"--from-objects={given.from_objects} is neither {NEWER} nor {ALL}")
+    for flag, text in (("-f", given.file), ("--commitlogs", given.commitlogs), ("-n", given.name)):
+        if text == "":
+            raise UsageError(f"{flag} has an empty value: is a variable not set? Leave the flag out, or say which")
     for one, flag, others in (
         (given.file, "-f", {"--at": given.at, "-r": given.recursive, "--commitlogs": given.commitlogs}),
         (given.from_objects, "--from-objects", {"--at": given.at, "-f": given.file, "--exact": given.exact}),
@@ -228,13 +232,20 @@ def _pair(flag: str) -> Callable[[str], tuple[str, str]]:
 
 def _user(text: str) -> int:
     try:
-        return int(text) if text.isdecimal() else pwd.getpwnam(text).pw_uid
+        return _id(text) if text.isdecimal() else pwd.getpwnam(text).pw_uid
     except KeyError:
         raise argparse.ArgumentTypeError(f"there is no user {text!r} on this machine; give one, or a number") from None
 
 
 def _group(text: str) -> int:
     try:
-        return int(text) if text.isdecimal() else grp.getgrnam(text).gr_gid
+        return _id(text) if text.isdecimal() else grp.getgrnam(text).gr_gid
     except KeyError:
         raise argparse.ArgumentTypeError(f"there is no group {text!r} on this machine; give one, or a number") from None
+
+
+def _id(text: str) -> int:
+    number = int(text)
+    if number > _LAST_ID:
+        raise argparse.ArgumentTypeError(f"{text} is no id; the largest is {_LAST_ID}")
+    return number

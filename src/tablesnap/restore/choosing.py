@@ -78,7 +78,7 @@ class _Chooser:
         passed: list[tuple[RestorePoint, list[Fault]]] = []
         for point in self._timeline.backward(at):
             found = self._faults(point)
-            if not found and at is None and not passed and (why := self._why_not_empty(point)):
+            if not found and at is None and (why := self._why_not_empty(point)):
                 return self._refuse(why)
             if not found or (self._request.allow_missing and not point.unreadable):
                 # What was asked for is the newest; with a moment it is the newest complete one.
@@ -102,7 +102,7 @@ class _Chooser:
             if not found:
                 if self._request.from_objects == NEWER and (why := self._why_not_empty(point)):
                     return self._refuse(f"{why}; --from-objects=all takes all there is")
-                return self._extend(point, self._notes(passed))
+                return self._extend(point, passed, [])
             passed.append((point, found))
         objects = self._objects()
         if not objects:
@@ -110,14 +110,23 @@ class _Chooser:
         newest = max(one.modified for one in objects.values())
         directories = tuple(sorted(self._timeline.directories))
         nothing = RestorePoint("", directories[0], newest, newest, newest, covers=directories)
-        return self._extend(nothing, ["there is no complete restore point of it", *self._notes(passed)])
+        return self._extend(nothing, passed, ["there is no complete restore point of it"])
 
-    def _extend(self, point: RestorePoint, notes: Sequence[str]) -> Choice:
+    def _extend(
+        self, point: RestorePoint, passed: Sequence[tuple[RestorePoint, list[Fault]]], notes: Sequence[str]
+    ) -> Choice:
+        """Take what the objects hold besides *point*. What the *passed* restore points lack may be lacking still."""
+        notes = [*notes, *self._notes(passed)]
         found = self._beyond(point, everything=self._request.from_objects == ALL)
         taken = {file.path for files in found.files.values() for file in files}
         replaced = [file for file in point.files if file.path in taken]
         stems = {group.stem for group in found.sstables}
-        faults = [Fault(path, path, "is not all there, and is not taken") for path in found.unfinished]
+        there = taken | {file.path for file in point.files}
+        lacking = {fault.path: fault for _, those in passed for fault in those if fault.path not in there}
+        faults = [*lacking.values()]
+        faults += [
+            Fault(path, path, "is not all there, and is not taken") for path in found.unfinished if path not in lacking
+        ]
         faults += [
             Fault(key, key, "has the name of a newer sstable, and is not taken: restore it by itself, with --at")
             for key in found.passed_over
@@ -191,12 +200,11 @@ class _Chooser:
         directories = {part.key: path for path, part in self._timeline.directories.items()}
         taken: Iterable[Listed] = objects.values()
         if not everything and stored is not None:
-            leading = {
-                group_of(one.key)
-                for one in taken
-                if (one.modified >= stored or one.key in point.next) and _leads(one.key)
-            }
-            taken = [one for one in taken if group_of(one.key) in leading]
+            late = [one for one in taken if one.modified >= stored or one.key in point.next]
+            # A late component of an sstable that was there already brings no rows; one without a Data.db is told of.
+            headed = {group_of(one.key) for one in taken if _leads(one.key)}
+            wanted = {group_of(one.key) for one in late if _leads(one.key) or group_of(one.key) not in headed}
+            taken = [one for one in taken if group_of(one.key) in wanted]
         return assemble(
             taken,
             directories,
@@ -222,7 +230,7 @@ class _Chooser:
         """Say why *point*, the newest, is not taken though it is complete; empty if it may be."""
         if not point.is_empty:
             return ""
-        held = next((earlier for earlier in self._timeline.backward() if earlier.files), None)
+        held = next((earlier for earlier in self._timeline.all() if earlier.files), None)
         if held is None:
             return ""
         now, before = spell(point.taken_at), spell(held.taken_at)

@@ -24,7 +24,7 @@ class Arriving:
 
 def existing(path: str) -> str:
     """Return *path*, or the nearest above it that is there."""
-    while not os.path.lexists(path):
+    while not os.path.exists(path):
         path = os.path.dirname(path)
     return path
 
@@ -44,6 +44,8 @@ def why_not_writable(directory: str) -> str:
 def why_not_there(root: str) -> str:
     """Say what is wrong with a directory that the operator named; it is made where only itself is missing."""
     above = os.path.dirname(root)
+    if os.path.islink(root) and not os.path.exists(root):
+        return f"{root} is a link to {os.readlink(root)}, which is not there; is something not mounted?"
     if os.path.lexists(root) or os.path.isdir(above):
         return ""
     return f"{above} is not there, where {root} should be made; if it is meant so: mkdir -p {above}"

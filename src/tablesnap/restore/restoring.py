@@ -11,6 +11,7 @@ from tablesnap.download.temporary import remove_leftovers
 from tablesnap.errors import TablesnapError
 from tablesnap.restore.plan import NewDirectory, Plan
 from tablesnap.restore.removing import remove, users_of
+from tablesnap.rules import sstable
 from tablesnap.store.port import Store
 
 
@@ -52,6 +53,7 @@ def carry_out(
         _make(directory)
     for path in plan.directories:
         _sweep(path)
+    _take_apart(plan)
     failures = fetch_all(store, plan.groups, threads=threads, progress=progress, stop=stop, patience=patience)
     if failures or stop.is_set():
         return Outcome(failures=failures, interrupted=stop.is_set())
@@ -70,6 +72,15 @@ def _remove(plan: Plan) -> Outcome:
     return Outcome(
         removed=len(plan.removals) - len(failed), not_removed=[f"{path} was not removed: {why}" for path, why in failed]
     )
+
+
+def _take_apart(plan: Plan) -> None:
+    """Remove each Data.db that is to be replaced: components of two sstables must never stand together as one."""
+    for group in plan.groups:
+        data = group[-1]
+        if data.replace and sstable.is_data(os.path.basename(data.target)):
+            for path, why in remove([data.target]):
+                raise CannotBegin(f"{path} cannot be replaced: {why}")
 
 
 def _make(directory: NewDirectory) -> None:

@@ -1,6 +1,7 @@
 """Chooses the archived commit log segments to replay over what is restored."""
 
 import posixpath
+from datetime import datetime
 
 from tablesnap.catalog.finding import timelines_at
 from tablesnap.restore.chosen import Choice, Chosen, Refusal
@@ -28,7 +29,7 @@ def choose_segments(request: Request, chosen: Chosen, store: Store) -> Choice | 
                 newest[_name_of(one)] = one
     if not newest:
         return Refusal(directory, "no commit log segment is stored of it; see --commitlogs in the manual")
-    since = min((choice.point.since for choice in chosen.choices if choice.files), default=None)
+    since = min((_flushed_by(choice, request) for choice in chosen.choices if choice.files), default=None)
     if since is None:
         return Refusal(directory, "no sstables are restored that its segments could be replayed over")
     segments = [Segment(name, one.key, one.size, one.modified) for name, one in newest.items()]
@@ -40,6 +41,18 @@ def choose_segments(request: Request, chosen: Chosen, store: Store) -> Choice | 
     older = len(segments) - len(taken)
     notes = [f"{spell_count(older, 'segment')} more, older or later than is needed"] if older else []
     return Choice(timeline, point, files, notes=notes)
+
+
+def _flushed_by(choice: Choice, request: Request) -> datetime:
+    """Return until when the restore point was true: nothing was flushed since that it lacks.
+
+    What had not been flushed by then is in no more segments than Cassandra keeps, which are taken besides. Where the
+    point is put together from several indexes, the oldest of them counts.
+    """
+    point = choice.point
+    if point.since != point.taken_at:
+        return point.since
+    return min(point.seen_at, request.at) if request.at is not None else point.seen_at
 
 
 def _name_of(listed: Listed) -> str:

@@ -40,8 +40,9 @@ def needed(segments: Iterable[Segment], since: datetime, until: datetime | None,
 
     Writes that were not flushed at that moment may be in older segments, too: in as many as Cassandra keeps before it
     flushes the tables that have writes in the oldest (``commitlog_total_space``). Older ones than these *space* bytes
-    hold nothing that is lacking. A segment is archived when it is full: the first one that was stored after *until*
-    holds what was written just before.
+    hold nothing that is lacking. A segment is archived when it is full: the one after the last that was stored before
+    *until* holds what was written just before. Uploads may have been late, so more may be taken than is needed, and
+    all of those since where none was stored before *until*.
     """
     ordered = sorted(segments, key=lambda one: (one.id, one.name))
     first = next((place for place, one in enumerate(ordered) if one.stored_at >= since), len(ordered))
@@ -51,5 +52,5 @@ def needed(segments: Iterable[Segment], since: datetime, until: datetime | None,
         room -= ordered[first].size
     if until is None:
         return ordered[first:]
-    last = next((place for place, one in enumerate(ordered) if one.stored_at >= until), len(ordered) - 1)
-    return ordered[first : last + 1]
+    before = [place for place, one in enumerate(ordered) if one.stored_at < until]
+    return ordered[first : before[-1] + 2] if before else ordered[first:]
