@@ -79,7 +79,7 @@ def test_a_table_is_restored_as_of_now_and_what_is_next_is_said(past: Past, buck
     done = run(bucket, USERS, target)
 
     assert contents(target) == expected(past, USERS, [1, 2])
-    assert f"as of {ago(hours=1):%Y-%m-%d %H:%M:%S} UTC: 10 files, 15.6 KiB" in done.stdout
+    assert f"as of {ago(hours=1):%Y-%m-%d %H:%M:%S}.000000 UTC: 10 files, 15.6 KiB" in done.stdout
     assert f"mv {target} {target.parent}/shop/users" in done.stdout
     assert f"nodetool import --copy-data shop users {target.parent}/shop/users" in done.stdout
     assert done.stderr.endswith("\ntableslurp: 10 files restored, 0 were there\n")
@@ -202,7 +202,7 @@ def test_everything_below_a_directory_and_when_it_was(past: Past, bucket: str, t
     wanted = expected(past, USERS, [1], f"shop/{Path(USERS).name}/")
     wanted |= expected(past, ORDERS, [3], f"shop/{Path(ORDERS).name}/")
     assert contents(target) == wanted
-    newest, oldest = (f"{moment:%Y-%m-%d %H:%M:%S}" for moment in (ago(hours=2), ago(hours=5)))
+    newest, oldest = (f"{moment:%Y-%m-%d %H:%M:%S}.000000" for moment in (ago(hours=2), ago(hours=5)))
     assert f"taken between {oldest} and {newest} UTC" in done.stdout
     assert done.returncode == 0
 

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
-from tablesnap.cli.listing_text import spell_second
+from tablesnap.cli.listing_text import spell_exact
 from tablesnap.cli.logs import printable
 from tablesnap.restore.chosen import Choice
 from tablesnap.restore.plan import Plan
@@ -26,7 +26,7 @@ def plan_lines(plan: Plan, node: str, width: int) -> Iterator[str]:
     if len(plan.choices) > 1:
         first = min(choice.point.since for choice in plan.choices)
         last = max(choice.point.taken_at for choice in plan.choices)
-        yield f"taken between {spell_second(first)} and {spell_second(last)} UTC"
+        yield f"taken between {spell_exact(first)} and {spell_exact(last)} UTC"
     yield f"to fetch: {spell_count(plan.files, 'file')}, {spell_size(plan.size)}"
     if plan.there:
         yield f"there already: {spell_count(len(plan.there), 'file')}, {spell_size(plan.there_size)}"
@@ -44,9 +44,9 @@ def plan_lines(plan: Plan, node: str, width: int) -> Iterator[str]:
 def _choice_lines(choice: Choice, width: int) -> Iterator[str]:
     point = choice.point
     figures = f"{spell_count(len(choice.files), 'file')}, {spell_size(sum(file.size or 0 for file in choice.files))}"
-    span = f"{spell_second(point.since)} to " if point.since != point.taken_at else ""
+    span = f"{spell_exact(point.since)} to " if point.since != point.taken_at else ""
     yield printable(f"  {choice.timeline.name}")
-    yield f"    as of {span}{spell_second(point.taken_at)} UTC: {figures}"
+    yield f"    as of {span}{spell_exact(point.taken_at)} UTC: {figures}"
     yield from _fault_lines(choice.faults, width)
     for note in choice.notes:
         yield from _wrapped("    ! ", note, width)
