@@ -88,12 +88,17 @@ def running(
         wall_clock,
     )
     it = Running(daemon, threading.Thread(target=daemon.run, name="daemon", daemon=True), progress)
+    others = set(threading.enumerate())
     it.thread.start()
     assert asked.surveyed.wait(60), "the daemon did not start"
+    watchers = [thread for thread in set(threading.enumerate()) - others if thread.name == "watch"]
     try:
         yield it
     finally:
         it.stop()
+        # Else it may yet open a log that the next daemon of this process is to read, and be taken for that.
+        for watcher in watchers:
+            watcher.join(60)
 
 
 def below(directory: Path) -> str:

@@ -27,7 +27,7 @@ def next_steps(plan: Plan, request: Request) -> Iterator[str]:
     else:
         yield "* The table must be there, as it was then; see the guide for its schema. Its id is in the directory's"
         yield "  name: one with another id wants --table-dir OLD=NEW, or nodetool import, which does not mind."
-        yield "* On a running node (4.0 or later), as the user Cassandra runs as:"
+        yield "* On a running node (4.0 or later); the user it runs as must be able to write there:"
         for keyspace, table, directory in tables[:_SHOWN]:
             place = _importable(directory, keyspace, table)
             if place != directory:
