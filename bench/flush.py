@@ -170,7 +170,7 @@ class Bench:
         while len(done) < flushes:
             batch = [self.with_peer() for _ in range(min(BATCH, flushes - len(done)))]
             self._table.truncate([one.stem for one in batch])
-            time.sleep(max(PAUSE_SECONDS))
+            time.sleep(max(PAUSE_SECONDS))  # the daemon is to be idle again before the next batch is measured
             done += batch
         return done
 
@@ -215,7 +215,7 @@ class Bench:
         flush = self.one_flush()
         took = self._measure_peer(flush.stem)
         # So that the daemon is idle, unless it has a base to store; and never in step with what it does now and then.
-        time.sleep(random.uniform(*PAUSE_SECONDS))
+        time.sleep(random.uniform(*PAUSE_SECONDS))  # the pause between two measurements, as said above
         self._objects.look(0.0)
         return replace(flush, peer_stored=took[0], peer_indexed=took[1])
 

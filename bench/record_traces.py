@@ -104,7 +104,7 @@ def record(node: Node) -> dict[str, list[Step]]:
             if number % 10 == 9:
                 print(f"{number + 1} of {FLUSHES} flushes", flush=True)
             time.sleep(max(0.0, began + PACE_SECONDS - time.monotonic()))  # as a database has a pace of its own
-        time.sleep(10)  # for compaction to end
+        time.sleep(10)  # for compaction to end; nodetool would say when, and stir the node that is recorded
     return {
         strategy: [step for path, step in seen if path == str(directory)] for directory, strategy in directories.items()
     }

@@ -80,6 +80,7 @@ class ScriptedTable:
         self._retire(log, AFTER_OTHERS_SECONDS)
 
     def _retire(self, log: "_Log", seconds: float) -> None:
+        # The script's own clock: a node's logs live as long as they did when they were recorded.
         time.sleep(seconds if self._log_lives is None else self._log_lives)
         log.unlink()
 

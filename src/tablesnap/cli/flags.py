@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
+from tablesnap import __version__
 from tablesnap.errors import UsageError
 from tablesnap.store.opening import StoreOptions
 
@@ -39,6 +40,40 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise `UsageError`."""
         raise UsageError(message.removeprefix("argument "))
+
+
+def parser_of(prog: str, *, usage: str, description: str, epilog: str) -> Parser:
+    """Make the parser of a command, without any flag: it converts values and prints the help."""
+    return Parser(
+        prog=prog,
+        usage=usage,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+        allow_abbrev=False,
+    )
+
+
+def key_flags(add: AddArgument, *prefix: str) -> list[argparse.Action]:
+    """Add the flags that say how the daemon made its keys; *prefix* are the names of the first."""
+    return [
+        add(*prefix, dest="prefix", metavar="TEXT", default="", help="what tablesnap was given as --prefix"),
+        add(
+            "--keyname-separator",
+            metavar="TEXT",
+            default=":",
+            help="what tablesnap was given as --keyname-separator (default: %(default)s)",
+        ),
+    ]
+
+
+def last_flags(add: AddArgument) -> list[argparse.Action]:
+    """Add the flags that print something and end."""
+    return [
+        add("--version", action="version", version=f"%(prog)s {__version__}", help="print the version and exit"),
+        add("-h", "--help", action="help", help="print this and exit"),
+    ]
 
 
 def access_flags(add: AddArgument, *, token: str = "--aws-token", short_names: bool = False) -> list[argparse.Action]:

@@ -13,18 +13,17 @@ from tablesnap.catalog.summary import timelines_below
 from tablesnap.catalog.timeline import Timeline
 from tablesnap.cli.against import compare
 from tablesnap.cli.check_lines import checked_json, finding_json, finding_line, tally_json
-from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_FAULTY, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
-from tablesnap.cli.flags import SECRETS
+from tablesnap.cli.command import run_command
+from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_FAULTY, EXIT_INTERRUPTED, EXIT_OK
 from tablesnap.cli.logs import printable, set_up_logging
 from tablesnap.cli.progress import SharedProgress, progress_for
 from tablesnap.cli.screen import Screen
-from tablesnap.cli.secrets import hide_own
 from tablesnap.cli.signals import stop_on_signals
 from tablesnap.cli.tablecheck_flags import Against, Options, grammar_of, make_parser, parse
 from tablesnap.cli.tally import Tally
 from tablesnap.cli.textfile import write_textfile
 from tablesnap.download.line import Halted, Line, Patience
-from tablesnap.errors import TablesnapError, UsageError
+from tablesnap.errors import TablesnapError
 from tablesnap.rules.keys import Keys
 from tablesnap.store.opening import open_store
 from tablesnap.store.port import Store
@@ -37,24 +36,12 @@ from tablesnap.verify.proven import ProvenStore
 def main(argv: Sequence[str] | None = None) -> int:
     """Print what is wrong, and return the exit code."""
     now = datetime.now(UTC)
-    visible = hide_own(grammar_of(make_parser()[1]), dests=SECRETS) if argv is None else None
-    if visible is not None:
-        print(f"tablecheck: {visible}", file=sys.stderr)
-    try:
-        options = parse(sys.argv[1:] if argv is None else argv, os.environ, now)
+
+    def work(words: Sequence[str]) -> int:
+        options = parse(words, os.environ, now)
         return _run(options, open_store(options.address, options.store), now)
-    except UsageError as error:
-        print(f"tablecheck: {printable(str(error))}", file=sys.stderr)
-        return EXIT_USAGE
-    except TablesnapError as error:
-        print(f"tablecheck: {printable(str(error))}", file=sys.stderr)
-        return EXIT_FAILED
-    except BrokenPipeError:
-        # Who read it has seen enough; and the interpreter must not complain at its end that it cannot flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+
+    return run_command("tablecheck", argv, lambda: grammar_of(make_parser()[1]), work)
 
 
 def _run(options: Options, store: Store, now: datetime) -> int:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tablesnap import __version__
 from tablesnap.cli import flags
 from tablesnap.cli.places import on_node
 from tablesnap.cli.words import Grammar, sort_out
@@ -75,25 +74,11 @@ class Options:
 
 def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
     """Make the parser that converts values and prints the help, and return all its flags beside it."""
-    parser = flags.Parser(
-        prog="tablecheck",
-        usage=_USAGE,
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        add_help=False,
-        allow_abbrev=False,
-    )
+    parser = flags.parser_of("tablecheck", usage=_USAGE, description=_DESCRIPTION, epilog=_EPILOG)
     add = parser.add_argument_group("what to check").add_argument
     actions = [
         add("-n", "--name", metavar="NAME", type=flags.not_empty, help="only this node (default: all there are)"),
-        add("--prefix", "-p", metavar="TEXT", default="", help="what tablesnap was given as --prefix"),
-        add(
-            "--keyname-separator",
-            metavar="TEXT",
-            default=":",
-            help="what tablesnap was given as --keyname-separator (default: %(default)s)",
-        ),
+        *flags.key_flags(add, "--prefix", "-p"),
         add("--read", action="store_true", help="download every object, and compare all its bytes"),
         add("--sample", metavar="1/N", type=_share, help="download one of N shares, each day another"),
     ]
@@ -128,8 +113,7 @@ def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
         ),
         add("--json", action="store_true", help="one JSON object a line: each fault, each table, and the summary"),
         add("--textfile", metavar="FILE.prom", help="write figures for the textfile collector of node exporter"),
-        add("--version", action="version", version=f"%(prog)s {__version__}", help="print the version and exit"),
-        add("-h", "--help", action="help", help="print this and exit"),
+        *flags.last_flags(add),
     ]
     return parser, actions
 

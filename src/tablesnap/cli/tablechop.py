@@ -10,15 +10,14 @@ from datetime import UTC, datetime
 from tablesnap.catalog.ahead import read_ahead
 from tablesnap.catalog.summary import timelines_below
 from tablesnap.catalog.timeline import Timeline
-from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_FAULTY, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
-from tablesnap.cli.flags import SECRETS
+from tablesnap.cli.command import run_command
+from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_FAULTY, EXIT_OK
 from tablesnap.cli.freshen import Freshener
 from tablesnap.cli.listing_text import spell_second
 from tablesnap.cli.logs import printable
 from tablesnap.cli.purge_json import deleted_fields, purge_fields, tidying_fields
 from tablesnap.cli.purge_terms import nothing_found, terms_of
 from tablesnap.cli.purge_text import heading, notes, outcome_lines, plan_lines, spell_total
-from tablesnap.cli.secrets import hide_own
 from tablesnap.cli.tablechop_flags import Options, grammar_of, make_parser, parse
 from tablesnap.errors import TablesnapError, UsageError
 from tablesnap.purge.clock import store_clock
@@ -42,28 +41,14 @@ class TooMuch(TablesnapError):
 def main(argv: Sequence[str] | None = None) -> int:
     """Purge, or print the plan, and return the exit code."""
     now = datetime.now(UTC)
-    visible = hide_own(grammar_of(make_parser()[1]), dests=SECRETS) if argv is None else None
-    if visible is not None:
-        print(f"tablechop: {visible}", file=sys.stderr)
-    try:
-        options = parse(sys.argv[1:] if argv is None else argv, os.environ)
+
+    def work(words: Sequence[str]) -> int:
+        options = parse(words, os.environ)
         store, upkeep = open_store(options.address, options.store), open_upkeep(options.address, options.store)
         command = Freshener if options.freshen else Chopper
-        code = command(options, store, upkeep).run(now)
-        sys.stdout.flush()
-        return code
-    except UsageError as error:
-        print(f"tablechop: {printable(str(error))}", file=sys.stderr)
-        return EXIT_USAGE
-    except TablesnapError as error:
-        print(f"tablechop: {printable(str(error))}", file=sys.stderr)
-        return EXIT_FAILED
-    except BrokenPipeError:
-        # The interpreter must not complain at its end that it cannot flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return command(options, store, upkeep).run(now)
+
+    return run_command("tablechop", argv, lambda: grammar_of(make_parser()[1]), work)
 
 
 class Chopper:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from tablesnap import __version__
 from tablesnap.cli import flags
 from tablesnap.cli.places import on_node
 from tablesnap.cli.words import Grammar, sort_out
@@ -89,25 +88,11 @@ class Options:
 
 def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
     """Make the parser that converts values and prints the help, and return all its flags beside it."""
-    parser = flags.Parser(
-        prog="tablechop",
-        usage=_USAGE,
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        add_help=False,
-        allow_abbrev=False,
-    )
+    parser = flags.parser_of("tablechop", usage=_USAGE, description=_DESCRIPTION, epilog=_EPILOG)
     add = parser.add_argument_group("whose").add_argument
     actions = [
         add("-n", "--name", metavar="NAME", type=flags.not_empty, help="the node (default: this machine's full name)"),
-        add("--prefix", "-p", metavar="TEXT", default="", help="what tablesnap was given as --prefix"),
-        add(
-            "--keyname-separator",
-            metavar="TEXT",
-            default=":",
-            help="what tablesnap was given as --keyname-separator (default: %(default)s)",
-        ),
+        *flags.key_flags(add, "--prefix", "-p"),
     ]
     actions += _keeping_flags(parser.add_argument_group("what to keep besides").add_argument)
     actions += _caution_flags(parser.add_argument_group("how far to go").add_argument)
@@ -124,8 +109,7 @@ def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
             default=READERS,
             help="indexes read at a time (default: %(default)s)",
         ),
-        add("--version", action="version", version=f"%(prog)s {__version__}", help="print the version and exit"),
-        add("-h", "--help", action="help", help="print this and exit"),
+        *flags.last_flags(add),
     ]
     return parser, actions
 

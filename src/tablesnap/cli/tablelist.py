@@ -12,13 +12,14 @@ from tablesnap.catalog.finding import timelines_at
 from tablesnap.catalog.inventory import nodes
 from tablesnap.catalog.summary import Outline, details, summaries, timelines_below
 from tablesnap.catalog.timeline import Timeline
-from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_FAULTY, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
+from tablesnap.cli.command import run_command
+from tablesnap.cli.exit_codes import EXIT_FAULTY, EXIT_OK
 from tablesnap.cli.listing_as_of import AsOfTable, spell_moments
 from tablesnap.cli.listing_json import as_of_fields, gap_fields, outline_fields, summary_fields
 from tablesnap.cli.listing_text import SummaryTable, point_lines
 from tablesnap.cli.logs import printable
-from tablesnap.cli.tablelist_flags import Options, parse
-from tablesnap.errors import TablesnapError, UsageError
+from tablesnap.cli.tablelist_flags import Options, grammar_of, make_parser, parse
+from tablesnap.errors import TablesnapError
 from tablesnap.rules.keys import Keys
 from tablesnap.store.opening import open_store
 from tablesnap.store.port import Store
@@ -29,23 +30,12 @@ _COLUMNS = 80
 def main(argv: Sequence[str] | None = None) -> int:
     """Print what can be restored, and return the exit code."""
     now = datetime.now(UTC)
-    try:
-        options = parse(sys.argv[1:] if argv is None else argv, os.environ, now)
-        code = _run(options, open_store(options.address, options.store), now)
-        sys.stdout.flush()
-        return code
-    except UsageError as error:
-        print(f"tablelist: {error}", file=sys.stderr)
-        return EXIT_USAGE
-    except TablesnapError as error:
-        print(f"tablelist: {error}", file=sys.stderr)
-        return EXIT_FAILED
-    except BrokenPipeError:
-        # Who read it has seen enough; and the interpreter must not complain at its end that it cannot flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+
+    def work(words: Sequence[str]) -> int:
+        options = parse(words, os.environ, now)
+        return _run(options, open_store(options.address, options.store), now)
+
+    return run_command("tablelist", argv, lambda: grammar_of(make_parser()[1]), work)
 
 
 def _run(options: Options, store: Store, now: datetime) -> int:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tablesnap import __version__
 from tablesnap.cli import flags
 from tablesnap.cli.moments import moment
 from tablesnap.cli.places import on_node
@@ -57,34 +56,19 @@ class Options:
 
 def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
     """Make the parser that converts values and prints the help, and return all its flags beside it."""
-    parser = flags.Parser(
-        prog="tablelist",
-        usage=_USAGE,
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        add_help=False,
-        allow_abbrev=False,
-    )
+    parser = flags.parser_of("tablelist", usage=_USAGE, description=_DESCRIPTION, epilog=_EPILOG)
     add = parser.add_argument_group("what to list").add_argument
     actions = [
         add("-n", "--name", metavar="NAME", type=flags.not_empty, help="only this node (default: all there are)"),
         add("--at", metavar="TIME", help="what a restore takes as of then: 2026-11-22T20:25:00Z, '2h ago'"),
-        add("--prefix", "-p", metavar="TEXT", default="", help="what tablesnap was given as --prefix"),
-        add(
-            "--keyname-separator",
-            metavar="TEXT",
-            default=":",
-            help="what tablesnap was given as --keyname-separator (default: %(default)s)",
-        ),
+        *flags.key_flags(add, "--prefix", "-p"),
     ]
     actions += flags.access_flags(parser.add_argument_group("the store").add_argument)
     add = parser.add_argument_group("other").add_argument
     actions += [
         add("--json", action="store_true", help="one JSON object a line"),
         add("--report", metavar="FILE.html", help="write a page with a timeline of each table"),
-        add("--version", action="version", version=f"%(prog)s {__version__}", help="print the version and exit"),
-        add("-h", "--help", action="help", help="print this and exit"),
+        *flags.last_flags(add),
     ]
     return parser, actions
 

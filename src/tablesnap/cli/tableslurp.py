@@ -11,18 +11,17 @@ from datetime import UTC, datetime
 
 from tablesnap.catalog.finding import timelines_at
 from tablesnap.catalog.inventory import nodes
-from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_FAULTY, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
-from tablesnap.cli.flags import SECRETS
+from tablesnap.cli.command import run_command, say, silence_stdout
+from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_FAULTY, EXIT_INTERRUPTED, EXIT_OK
 from tablesnap.cli.logs import printable, set_up_logging
 from tablesnap.cli.next_steps import next_steps
 from tablesnap.cli.plan_text import plan_lines
 from tablesnap.cli.progress import SharedProgress, progress_for
 from tablesnap.cli.screen import Screen
-from tablesnap.cli.secrets import hide_own
 from tablesnap.cli.signals import stop_on_signals
 from tablesnap.cli.tableslurp_flags import Options, grammar_of, make_parser, parse
 from tablesnap.download.line import Patience
-from tablesnap.errors import TablesnapError, UsageError
+from tablesnap.errors import TablesnapError
 from tablesnap.restore.choosing import choose
 from tablesnap.restore.chosen import Choice, Chosen
 from tablesnap.restore.comparing import Interrupted
@@ -33,6 +32,7 @@ from tablesnap.restore.segments import choose_segments
 from tablesnap.store.opening import open_store
 from tablesnap.store.port import Store
 
+_NAME = "tableslurp"
 _COLUMNS = 80
 _NODES = 5  # that are named where the one that was asked for is not there
 
@@ -40,28 +40,21 @@ _NODES = 5  # that are named where the one that was asked for is not there
 def main(argv: Sequence[str] | None = None) -> int:
     """Restore what was asked for, and return the exit code."""
     now = datetime.now(UTC)
-    visible = hide_own(grammar_of(make_parser()[1]), dests=SECRETS) if argv is None else None
-    if visible is not None:
-        print(f"tableslurp: {visible}", file=sys.stderr)
-    try:
-        options = parse(sys.argv[1:] if argv is None else argv, os.environ, now)
+
+    def work(words: Sequence[str]) -> int:
+        options = parse(words, os.environ, now)
         screen = Screen()
         set_up_logging(screen, log_format="text", debug=bool(os.environ.get("TDEBUG")), syslog=False)
-        return restore(
-            options, open_store(options.address, options.store), screen, lambda: stop_on_signals(screen.rescue)
-        )
-    except UsageError as error:
-        print(f"tableslurp: {error}", file=sys.stderr)
-        return EXIT_USAGE
-    except Interrupted as error:
-        print(f"tableslurp: {error}", file=sys.stderr)
+        store = open_store(options.address, options.store)
+        try:
+            return restore(options, store, screen, lambda: stop_on_signals(screen.rescue))
+        except Interrupted as error:
+            _say(str(error))
+        except KeyboardInterrupt:
+            _say("interrupted; nothing was changed")
         return EXIT_INTERRUPTED
-    except TablesnapError as error:
-        print(f"tableslurp: {printable(str(error))}", file=sys.stderr)
-        return EXIT_FAILED
-    except KeyboardInterrupt:
-        print("tableslurp: interrupted; nothing was changed", file=sys.stderr)
-        return EXIT_INTERRUPTED
+
+    return run_command(_NAME, argv, lambda: grammar_of(make_parser()[1]), work)
 
 
 def restore(
@@ -105,7 +98,7 @@ def restore(
         _print_outcome(options, plan, outcome)
         sys.stdout.flush()
     except OSError:
-        _silence_stdout()  # who read it is gone; the exit code says how it ended
+        silence_stdout()  # who read it is gone; the exit code says how it ended
     if outcome.interrupted:
         return EXIT_INTERRUPTED
     if any(not failure.brought for failure in outcome.failures) or outcome.not_removed:
@@ -150,7 +143,7 @@ def _print_plan(options: Options, plan: Plan) -> None:
             print(line)
         sys.stdout.flush()
     except OSError as error:
-        _silence_stdout()
+        silence_stdout()
         raise TablesnapError(f"the plan could not be printed ({error.strerror}); nothing was restored") from error
 
 
@@ -183,9 +176,4 @@ def _print_outcome(options: Options, plan: Plan, outcome: Outcome) -> None:
 
 
 def _say(text: str) -> None:
-    print(f"tableslurp: {printable(text)}", file=sys.stderr)
-
-
-def _silence_stdout() -> None:
-    """Have the interpreter not complain at its end that it cannot flush."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    say(_NAME, text)

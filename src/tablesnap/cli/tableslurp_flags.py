@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tablesnap import __version__
 from tablesnap.cli import flags
 from tablesnap.cli.moments import moment
 from tablesnap.cli.places import on_node
@@ -68,15 +67,7 @@ class Options:
 
 def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
     """Make the parser that converts values and prints the help, and return all its flags beside it."""
-    parser = flags.Parser(
-        prog="tableslurp",
-        usage=_USAGE,
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        add_help=False,
-        allow_abbrev=False,
-    )
+    parser = flags.parser_of("tableslurp", usage=_USAGE, description=_DESCRIPTION, epilog=_EPILOG)
     add = parser.add_argument_group("what to restore").add_argument
     actions = [
         add("-n", "--name", metavar="NAME", help="node that was backed up (default: this host's full name)"),
@@ -97,13 +88,7 @@ def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
             const=NEWER,
         ),
         add("--commitlogs", metavar="DIR", help="also the commit log segments archived from this directory"),
-        add("--prefix", metavar="TEXT", default="", help="what tablesnap was given as --prefix"),
-        add(
-            "--keyname-separator",
-            metavar="TEXT",
-            default=":",
-            help="what tablesnap was given as --keyname-separator (default: %(default)s)",
-        ),
+        *flags.key_flags(add, "--prefix"),
     ]
     add = parser.add_argument_group("where to").add_argument
     actions += [
@@ -127,8 +112,7 @@ def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
         add("-t", "--threads", metavar="N", type=flags.at_least(1), default=THREADS, help="(default: %(default)s)"),
         add("--dry-run", action="store_true", help="say what would be done, and stop"),
         add("--json", action="store_true", help="the plan, and how it ended, as a JSON object each"),
-        add("--version", action="version", version=f"%(prog)s {__version__}", help="print the version and exit"),
-        add("-h", "--help", action="help", help="print this and exit"),
+        *flags.last_flags(add),
     ]
     return parser, actions
 
