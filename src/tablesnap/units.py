@@ -1,5 +1,7 @@
 """Sizes, times and numbers as people read them."""
 
+from datetime import UTC, datetime
+
 
 def spell_size(size: float) -> str:
     """Spell a number of bytes: ``12.3 MiB``."""
@@ -23,3 +25,8 @@ def spell_count(number: int, thing: str) -> str:
         return f"{number} {thing}"
     changes = thing.endswith("y") and not thing.endswith(("ay", "ey", "oy", "uy"))
     return f"{number} {thing[:-1]}ies" if changes else f"{number} {thing}s"
+
+
+def spell_utc(moment: datetime) -> str:
+    """Spell a moment exactly, as ``--at`` takes it: ``2026-11-22T20:25:17.123456Z``."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cassandra.guide import GUIDE, commands
+from tests.cassandra.guide import commands
 from tests.cassandra.journal import COLUMNS, KEY, Journal
 from tests.cassandra.node import Node, running_node
 from tests.cassandra.restore import RestorePoints, Table, slurp
@@ -63,13 +63,6 @@ def test_a_whole_node_comes_back_with_its_tokens(bucket: Bucket, tmp_path: Path)
 
         assert node.execute(IDENTITY) == identity
         assert TABLE.rows(node) == journal.rows(journal.moments[-1].state)
-
-
-def test_the_guide_names_what_the_command_tells_the_operator_to_do_next() -> None:
-    text = GUIDE.read_text(encoding="utf-8")
-
-    for words in ("nodetool import --copy-data", "--table-dir", "restore_directories", "nodetool repair"):
-        assert words in text
 
 
 def back_up(node: Node, bucket: Bucket, tmp_path: Path) -> tuple[Journal, Path]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from tests.waiting import wait_until
 
 TABLESLURP = "import sys; from tablesnap.cli.tableslurp import main; sys.exit(main())"
 NOW = datetime.now(UTC).replace(microsecond=0)
+GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "restore.md"
 DATA = "/var/lib/cassandra/data"
 USERS = f"{DATA}/shop/users-{'5a1c395e' * 4}"
 ORDERS = f"{DATA}/shop/orders-{'0b1c395e' * 4}"
@@ -516,6 +518,19 @@ def test_d22_the_commit_log_segments_that_are_needed(past: Past, bucket: str, ta
     }
     assert f"Then replay {target}/commitlog_archive" in done.stdout
     assert done.returncode == 0
+
+
+def test_the_guide_has_all_that_the_operator_is_told_to_do_next(past: Past, bucket: str, target: Path) -> None:
+    past.table(USERS, [1], ago(hours=5))
+    past.file("/archive", "CommitLog-7-1700000000001.log", 1000, ago(hours=6))
+
+    done = run("--commitlogs", "/archive", bucket, USERS, target)
+
+    said = done.stdout.partition("next, as docs/guide/restore.md has it:")[2]
+    commands = set(re.findall(r"nodetool \w+(?: --[\w-]+)*|--[\w-]+|\w+_directories|\w+\.properties", said))
+    assert {"nodetool import --copy-data", "nodetool repair", "restore_directories"} <= commands
+    guide = GUIDE.read_text(encoding="utf-8")
+    assert not [one for one in commands if one not in guide]
 
 
 def test_d22_where_there_are_none_it_is_said(past: Past, bucket: str, target: Path) -> None:

@@ -120,7 +120,8 @@ def test_no_later_flush_joins_the_view_while_an_earlier_one_is_not_stored(store:
     assert all(third.stem not in stems or "nb-2-big-" in stems for stems in history(store, table.directories[0]))
 
 
-def test_two_tables_share_the_uploads(data: Path, store: MemoryStore) -> None:
+def test_two_tables_share_the_uploads(data: Path, store: MemoryStore, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)  # how each flush became known
     busy, quiet, other = (Table(directory_below(data, name)) for name in ("busy", "quiet", "other"))
     with (
         held(store, creates("nb-2-", *(f"nb-{number}-" for number in range(3, 12)))) as slow,

@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Sequence
 
-from tablesnap import __version__
 from tablesnap.cli import flags
 from tablesnap.cli.words import Grammar
 
@@ -75,15 +74,7 @@ exit codes:
 
 def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
     """Make the parser that converts values and prints the help, and return all its flags beside it."""
-    parser = flags.Parser(
-        prog="tablesnap",
-        usage=_USAGE,
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        add_help=False,
-        allow_abbrev=False,
-    )
+    parser = flags.parser_of("tablesnap", usage=_USAGE, description=_DESCRIPTION, epilog=_EPILOG)
     actions = [
         *_watching(parser.add_argument_group("what to watch").add_argument),
         *_choosing(parser.add_argument_group("what to back up, and how").add_argument),
@@ -223,6 +214,5 @@ def _telling(add: flags.AddArgument) -> list[argparse.Action]:
         ),
         add("--json", action="store_true", help="with --explain: one JSON object a line"),
         add("--log-format", choices=FORMATS, default="text", help="how log lines look (default: %(default)s)"),
-        add("--version", action="version", version=f"%(prog)s {__version__}", help="print the version and exit"),
-        add("-h", "--help", action="help", help="print this and exit"),
+        *flags.last_flags(add),
     ]

@@ -14,7 +14,7 @@ from tablesnap.rules import points, sstable
 from tablesnap.rules.keys import INDEX_ENDING, file_of_index, plain_of
 from tablesnap.rules.points import Fault, KeptFile, RestorePoint
 from tablesnap.store.port import Listed, Store
-from tablesnap.units import spell_count, spell_size
+from tablesnap.units import spell_count, spell_size, spell_utc
 
 _AT_ONCE = 8  # histories that are looked into at a time
 
@@ -31,11 +31,6 @@ def choose(request: Request, timelines: Sequence[Timeline], store: Store) -> Cho
         choices=[one for one in found if isinstance(one, Choice)],
         refusals=[one for one in found if isinstance(one, Refusal)],
     )
-
-
-def spell(moment: datetime) -> str:
-    """Spell a *moment* so that ``--at`` with it takes the restore point of exactly then."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 class _Chooser:
@@ -91,7 +86,7 @@ class _Chooser:
             point, found = passed[0]
             what = "the newest restore point" if at is None else "the newest not later"
             ways_out = self._ways_out(point)
-            return self._refuse(f"{what}, of {spell(point.taken_at)}, is {_spell(found, point)}{ways_out}", found)
+            return self._refuse(f"{what}, of {spell_utc(point.taken_at)}, is {_spell(found, point)}{ways_out}", found)
         return self._refuse(self._why_none())
 
     def _from_objects(self) -> Choice | Refusal:
@@ -221,8 +216,8 @@ class _Chooser:
         """Say why there is no restore point to choose from."""
         if self._timeline.count:
             oldest = self._timeline.oldest()
-            begins = f"; the oldest is of {spell(oldest.taken_at)}" if oldest is not None else ""
-            return f"there is no restore point of {spell(self._request.at or datetime.now(UTC))} or before{begins}"
+            begins = f"; the oldest is of {spell_utc(oldest.taken_at)}" if oldest is not None else ""
+            return f"there is no restore point of {spell_utc(self._request.at or datetime.now(UTC))} or before{begins}"
         offer = next(iter(self._offer(None)), "nothing that can be read by itself is stored")
         return f"it has no restore point, as nothing that is stored has an index; {offer}"
 
@@ -233,7 +228,7 @@ class _Chooser:
         held = next((earlier for earlier in self._timeline.all() if earlier.files), None)
         if held is None:
             return ""
-        now, before = spell(point.taken_at), spell(held.taken_at)
+        now, before = spell_utc(point.taken_at), spell_utc(held.taken_at)
         return (
             f"its newest restore point, of {now}, holds nothing: it was truncated or dropped. The last one that holds "
             f"something is of {before}: take it with --at {before}, or the empty one with --at {now}"
@@ -242,7 +237,7 @@ class _Chooser:
     def _ways_out(self, refused: RestorePoint) -> str:
         """Say what to try in place of a restore point that was *refused*."""
         nearest = self._nearest_complete(refused)
-        how = f"; the nearest complete one is of {spell(nearest.taken_at)}, which --at takes" if nearest else ""
+        how = f"; the nearest complete one is of {spell_utc(nearest.taken_at)}, which --at takes" if nearest else ""
         how = how or "; there is no complete one"
         return how if refused.unreadable else f"{how}; --allow-missing takes this one without what is missing"
 
@@ -259,7 +254,7 @@ class _Chooser:
 
     def _notes(self, passed: Iterable[tuple[RestorePoint, list[Fault]]]) -> list[str]:
         return [
-            f"the later one of {spell(point.taken_at)} is passed over: it is {_spell(found, point)}"
+            f"the later one of {spell_utc(point.taken_at)} is passed over: it is {_spell(found, point)}"
             for point, found in passed
         ]
 

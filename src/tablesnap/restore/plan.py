@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from tablesnap.download.one import Fetch
 from tablesnap.restore.chosen import Choice, Refusal
 from tablesnap.rules.placing import Renamed
 from tablesnap.rules.points import Fault
+from tablesnap.units import spell_utc
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +100,9 @@ def _choice_as_json(choice: Choice) -> dict[str, object]:
     return {
         "name": choice.timeline.name,
         "index": point.key,
-        "taken_at": _spell(point.taken_at),
-        "since": _spell(point.since),
-        "seen_at": _spell(point.seen_at),
+        "taken_at": spell_utc(point.taken_at),
+        "since": spell_utc(point.since),
+        "seen_at": spell_utc(point.seen_at),
         "files": len(choice.files),
         "bytes": sum(file.size or 0 for file in choice.files),
         "complete": point.is_complete and not choice.faults,
@@ -118,7 +118,3 @@ def _faults_as_json(faults: Sequence[Fault]) -> list[dict[str, str]]:
 
 def _fetch_as_json(fetch: Fetch) -> dict[str, object]:
     return {"key": fetch.key, "path": fetch.target, "size": fetch.size, "replaces": fetch.replace}
-
-
-def _spell(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
