@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 
 from tablesnap.catalog.timeline import Timeline
 from tablesnap.restore.chosen import Choice, Chosen, Refusal
-from tablesnap.restore.from_objects import Found, assemble, group_of
 from tablesnap.restore.request import ALL, NEWER, Request
 from tablesnap.rules import points, sstable
+from tablesnap.rules.from_objects import Found, assemble, group_of
 from tablesnap.rules.keys import INDEX_ENDING, file_of_index, plain_of
 from tablesnap.rules.points import Fault, KeptFile, RestorePoint
+from tablesnap.rules.purging import Stored
 from tablesnap.store.port import Listed, Store
 from tablesnap.units import spell_count, spell_size, spell_utc
 
@@ -201,7 +202,7 @@ class _Chooser:
             wanted = {group_of(one.key) for one in late if _leads(one.key) or group_of(one.key) not in headed}
             taken = [one for one in taken if group_of(one.key) in wanted]
         return assemble(
-            taken,
+            (Stored(one.key, one.size, one.modified) for one in taken),
             directories,
             named={file.key: file for file in point.files},
             stored=dict.fromkeys(directories, stored) if stored is not None else {},

@@ -3,20 +3,20 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from tablesnap.restore.from_objects import Found, assemble
+from tablesnap.rules.from_objects import Found, assemble
 from tablesnap.rules.points import KeptFile
-from tablesnap.store.port import Listed
+from tablesnap.rules.purging import Stored
 
 T0 = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 KEY, PATH = "n:/d/ks/t/", "/d/ks/t"
 COMPONENTS = ("Data.db", "Index.db", "Statistics.db", "CRC.db")
 
 
-def sstable(generation: int, when: datetime, ending: str = "", components: Iterable[str] = COMPONENTS) -> list[Listed]:
-    return [Listed(f"{KEY}nb-{generation}-big-{component}{ending}", 10, when) for component in components]
+def sstable(generation: int, when: datetime, ending: str = "", components: Iterable[str] = COMPONENTS) -> list[Stored]:
+    return [Stored(f"{KEY}nb-{generation}-big-{component}{ending}", 10, when) for component in components]
 
 
-def found_among(objects: list[Listed], named: Iterable[Listed] = (), index_stored: datetime | None = None) -> Found:
+def found_among(objects: list[Stored], named: Iterable[Stored] = (), index_stored: datetime | None = None) -> Found:
     kept = {one.key: KeptFile(PATH, one.key[len(KEY) :], one.key) for one in named}
     stored = {KEY: index_stored} if index_stored else {}
     return assemble(objects, {KEY: PATH}, named=kept, stored=stored)
@@ -49,7 +49,7 @@ def test_an_sstable_of_which_something_is_missing_is_named_and_not_taken() -> No
 def test_indexes_logs_and_what_was_not_finished_are_never_taken() -> None:
     log = f"{KEY}nb_txn_flush_5a1c395e-5a1c-395e-5a1c-395e5a1c395e.log"
     objects = [
-        Listed(key, 10, T0) for key in (log, f"{KEY}nb-1-big-Data.db-listdir.json", f"{KEY}nb-1-big-Statistics.db.tmp")
+        Stored(key, 10, T0) for key in (log, f"{KEY}nb-1-big-Data.db-listdir.json", f"{KEY}nb-1-big-Statistics.db.tmp")
     ]
 
     assert keys(found_among(objects)) == set()
@@ -73,7 +73,7 @@ def test_of_two_lives_of_one_name_the_later_is_taken_with_its_own_components() -
 
 
 def test_a_file_whose_name_looks_like_a_stem_is_a_file() -> None:
-    found = found_among([Listed(f"{KEY}nb-1-big-", 10, T0)])
+    found = found_among([Stored(f"{KEY}nb-1-big-", 10, T0)])
 
     assert keys(found) == {f"{KEY}nb-1-big-"}
     assert found.sstables == frozenset()
@@ -81,4 +81,4 @@ def test_a_file_whose_name_looks_like_a_stem_is_a_file() -> None:
 
 
 def test_other_directories_are_left_alone() -> None:
-    assert keys(found_among([Listed("n:/d/ks/other/nb-1-big-Data.db", 10, T0)])) == set()
+    assert keys(found_among([Stored("n:/d/ks/other/nb-1-big-Data.db", 10, T0)])) == set()

@@ -12,7 +12,7 @@ from datetime import datetime
 from tablesnap.rules import sstable
 from tablesnap.rules.keys import directory_of, is_index, plain_of
 from tablesnap.rules.points import KeptFile
-from tablesnap.store.port import Listed
+from tablesnap.rules.purging import Stored
 
 _CHECKSUM_AT = 1  # the part of ``name~checksum~moment``
 
@@ -54,7 +54,7 @@ def group_of(key: str) -> Group | None:
 
 
 def assemble(
-    objects: Iterable[Listed],
+    objects: Iterable[Stored],
     directories: Mapping[str, str],
     *,
     named: Mapping[str, KeptFile],
@@ -65,7 +65,7 @@ def assemble(
     *directories* are the paths by key; what is in another is left out. *stored* says when the newest index of each
     directory was stored, by its key.
     """
-    groups: defaultdict[Group, list[Listed]] = defaultdict(list)
+    groups: defaultdict[Group, list[Stored]] = defaultdict(list)
     for listed in objects:
         group = group_of(listed.key)
         if group is not None and group.directory_key in directories:
@@ -92,20 +92,20 @@ def assemble(
     return Found(files, frozenset(sstables), tuple(unfinished), tuple(passed_over))
 
 
-def _name(listed: Listed) -> str:
+def _name(listed: Stored) -> str:
     return plain_of(listed.key)[len(directory_of(listed.key)) :]
 
 
 def _lead(
-    group: Group, candidates: Sequence[Listed], named: Collection[str], index_stored: datetime | None
-) -> Listed | None:
+    group: Group, candidates: Sequence[Stored], named: Collection[str], index_stored: datetime | None
+) -> Stored | None:
     """Return the Data.db, or the file, that is taken of those with the same name: the newest.
 
     But where none came after the index, the one that the index names: it is the better witness.
     """
     leading = group.stem + sstable.DATA if group.is_sstable else group.stem
 
-    def rank(listed: Listed) -> tuple[bool, bool, datetime, bool, str]:
+    def rank(listed: Stored) -> tuple[bool, bool, datetime, bool, str]:
         is_named = listed.key in named
         later = not is_named and index_stored is not None and listed.modified >= index_stored
         return later, is_named, listed.modified, _is_beside(listed), listed.key
@@ -113,14 +113,14 @@ def _lead(
     return max((one for one in candidates if _name(one) == leading), key=rank, default=None)
 
 
-def _components(data: Listed, candidates: Sequence[Listed], named: Collection[str]) -> dict[str, Listed]:
+def _components(data: Stored, candidates: Sequence[Stored], named: Collection[str]) -> dict[str, Stored]:
     """Return the components that belong to *data*, by name; those of another life of the sstable are not among them.
 
     Where the sstable had one life, of each the newest, since Cassandra rewrites some. Else those that were stored
     nearest to *data*: what was rewritten since differs in marks alone, and what is another life's in all.
     """
     lives = {one.key for one in candidates if _name(one) == _name(data)}
-    by_name: defaultdict[str, list[Listed]] = defaultdict(list)
+    by_name: defaultdict[str, list[Stored]] = defaultdict(list)
     for one in candidates:
         by_name[_name(one)].append(one)
     chosen = {_name(data): data}
@@ -136,11 +136,11 @@ def _components(data: Listed, candidates: Sequence[Listed], named: Collection[st
     return chosen
 
 
-def _is_beside(listed: Listed) -> bool:
+def _is_beside(listed: Stored) -> bool:
     return plain_of(listed.key) != listed.key
 
 
-def _kept(directory: str, name: str, listed: Listed) -> KeptFile:
+def _kept(directory: str, name: str, listed: Stored) -> KeptFile:
     checksum = None
     if _is_beside(listed):
         checksum = int(listed.key[len(plain_of(listed.key)) :].split("~")[_CHECKSUM_AT], 16)
