@@ -8,7 +8,7 @@ from tests.cassandra.guide import commands
 from tests.cassandra.journal import COLUMNS, KEY, Journal
 from tests.cassandra.node import Node, running_node
 from tests.cassandra.restore import RestorePoints, Table, slurp
-from tests.daemon.harness import NODE, Bucket, running
+from tests.daemon.harness import NODE, Bucket, running, wait_until
 
 pytestmark = pytest.mark.cassandra
 
@@ -78,7 +78,15 @@ def back_up(node: Node, bucket: Bucket, tmp_path: Path) -> tuple[Journal, Path]:
             journal.delete_range(batch, 10, 20)
             points.await_after(journal.flush().before)
         node.nodetool("flush")  # all that the system has to say of itself
+        # A table's first restore point names what is still on its way, and no other could be taken in its place.
+        wait_until(lambda: all_are_whole(bucket, node.data[0]), "a whole restore point of every table")
     return journal, directory
+
+
+def all_are_whole(bucket: Bucket, data: Path) -> bool:
+    """Say whether the newest restore point of every table below *data* that has an sstable lacks nothing."""
+    newest = [bucket.newest_index(directory) for directory in {path.parent for path in data.glob("*/*/*-Data.db")}]
+    return all(index is not None and not index.missing for index in newest)
 
 
 def said(data: Path, directory: Path, tmp_path: Path) -> dict[str, Any]:
