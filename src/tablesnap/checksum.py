@@ -1,22 +1,30 @@
-"""CRC-64/NVME, the checksum S3 computes and keeps for a whole object."""
+"""CRC-64/NVME, the checksum S3 computes and keeps for a whole object.
+
+awscrt is loaded with the first checksum: it takes longer than all that a wrong line, or one for help, needs.
+"""
 
 import base64
+from typing import TYPE_CHECKING
 
-from awscrt import checksums
-from typing_extensions import Buffer
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 
-def crc64nvme(data: Buffer, previous: int = 0) -> int:
+def crc64nvme(data: "Buffer", previous: int = 0) -> int:
     """Return the CRC-64/NVME of *data*, continued from *previous* (0 to begin).
 
     Source: NVM Express NVM Command Set Specification, 64b CRC; `S3 checking object integrity
     <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>`_.
     """
+    from awscrt import checksums
+
     return int(checksums.crc64nvme(data, previous))
 
 
 def combine(first: int, second: int, length: int) -> int:
     """Return the checksum of two pieces of data from their own; *length* is the second piece's, in bytes."""
+    from awscrt import checksums
+
     return int(checksums.combine_crc64nvme(first, second, length))
 
 
