@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.catalog.stored import Past
 from tests.stores import Around
 
-from tablesnap.cli.logs import printable
+from tablesnap.cli.printable import printable
 from tablesnap.cli.screen import Screen
 from tablesnap.cli.tablecheck import Run
 from tablesnap.cli.tablecheck_flags import parse

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.catalog.stored import Past
 from tests.download.bringing import AT_ONCE
 
-from tablesnap.cli.logs import printable
+from tablesnap.cli.printable import printable
 from tablesnap.cli.screen import Screen
 from tablesnap.cli.tableslurp import restore
 from tablesnap.cli.tableslurp_flags import parse

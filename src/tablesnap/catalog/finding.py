@@ -10,7 +10,7 @@ from tablesnap.catalog.inventory import StoredDirectory, inventory
 from tablesnap.catalog.timeline import Timeline, timelines
 from tablesnap.rules import sstable
 from tablesnap.rules.keys import INDEX_ENDING, Keys
-from tablesnap.rules.place import is_copies_of, place_of
+from tablesnap.rules.place import is_copies_of, place_of, tidy
 from tablesnap.store.port import Store
 
 FINDERS = 8  # folders looked into at a time
@@ -42,11 +42,6 @@ def timelines_at(
     found |= _elsewhere(store, keys, top, {path for path in here if place_of(path).table in wanted})
     found = {key: one for key, one in found.items() if place_of(_path_of(keys, key)).table in wanted}
     return timelines(store, keys, found)
-
-
-def tidy(path: str) -> str:
-    """Return an absolute *path* without what a shell's completion or a careless hand adds: slashes."""
-    return re.sub("/+", "/", path).rstrip("/") or "/"
 
 
 def is_within(path: str, directory: str) -> bool:

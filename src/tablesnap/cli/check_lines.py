@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime
 
-from tablesnap.cli.logs import printable
+from tablesnap.cli.printable import printable
 from tablesnap.cli.tally import Tally
 from tablesnap.rules.keys import Keys
 from tablesnap.units import spell_count

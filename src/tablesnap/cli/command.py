@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 from tablesnap.cli.flags import SECRETS
-from tablesnap.cli.logs import printable
+from tablesnap.cli.printable import printable
 from tablesnap.cli.secrets import hide_own
 from tablesnap.cli.words import Grammar
 from tablesnap.errors import TablesnapError, UsageError

@@ -6,8 +6,9 @@ import sys
 from collections import Counter
 
 from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_FAULTY, EXIT_OK
-from tablesnap.cli.logs import printable, set_up_logging
+from tablesnap.cli.logs import set_up_logging
 from tablesnap.cli.options import Options
+from tablesnap.cli.printable import printable
 from tablesnap.cli.screen import Screen
 from tablesnap.daemon.explaining import Explainer
 from tablesnap.daemon.explanations import Explanation, State

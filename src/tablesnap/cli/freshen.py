@@ -7,7 +7,7 @@ from datetime import datetime
 from tablesnap.catalog.summary import timelines_below
 from tablesnap.catalog.timeline import Timeline
 from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_FAULTY, EXIT_OK
-from tablesnap.cli.logs import printable
+from tablesnap.cli.printable import printable
 from tablesnap.cli.purge_terms import nothing_found, terms_of
 from tablesnap.cli.tablechop_flags import Options
 from tablesnap.errors import TablesnapError

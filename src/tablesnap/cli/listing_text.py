@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from tablesnap.catalog.summary import Outline, Summary
-from tablesnap.cli.logs import printable
+from tablesnap.cli.printable import printable
 from tablesnap.rules.gaps import SILENT_AFTER, Gap
 from tablesnap.rules.place import place_of
 from tablesnap.units import spell_count, spell_size

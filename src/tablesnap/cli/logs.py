@@ -3,17 +3,16 @@
 import json
 import logging
 import logging.handlers
-import re
 import socket
 from datetime import UTC, datetime
 
+from tablesnap.cli.printable import without_controls
 from tablesnap.cli.screen import Screen
 
 SYSLOG_SOCKET = "/dev/log"
 TAG = "tablesnap: "
 
 _LIBRARIES = ("boto3", "botocore", "s3transfer", "urllib3")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def set_up_logging(
@@ -94,20 +93,11 @@ class TextFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """Spell all of a record but its traceback."""
-        return _without_controls(super().formatMessage(record))
+        return without_controls(super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:
         """Spell a record, its traceback included; what is no UTF-8 in a path is escaped."""
         return super().format(record).encode("utf-8", "backslashreplace").decode()
-
-
-def printable(text: str) -> str:
-    """Return *text* as one line that any terminal takes, whatever is in the names of files."""
-    return _without_controls(text.replace("\t", "\\x09")).encode("utf-8", "backslashreplace").decode()
-
-
-def _without_controls(text: str) -> str:
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 class JSONFormatter(logging.Formatter):

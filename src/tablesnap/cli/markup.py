@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from html import escape
 
-from tablesnap.cli.logs import printable
+from tablesnap.cli.printable import printable
 
 _EMPTY = frozenset({"meta", "br", "path", "rect"})
 

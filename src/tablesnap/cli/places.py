@@ -3,8 +3,8 @@
 import os
 from collections.abc import Sequence
 
-from tablesnap.catalog.finding import tidy
 from tablesnap.errors import UsageError
+from tablesnap.rules.place import tidy
 from tablesnap.store.address import Address, parse_address
 
 _EXAMPLE = "/var/lib/cassandra/data"

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 from tablesnap.cli.listing_text import spell_exact
-from tablesnap.cli.logs import printable
+from tablesnap.cli.printable import printable
 from tablesnap.restore.chosen import Choice
 from tablesnap.restore.plan import Plan
 from tablesnap.rules.points import Fault

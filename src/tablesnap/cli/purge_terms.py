@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from tablesnap.cli.logs import printable
+from tablesnap.cli.printable import printable
 from tablesnap.cli.tablechop_flags import Options
 from tablesnap.purge.planning import Terms
 from tablesnap.rules.purging import Retention

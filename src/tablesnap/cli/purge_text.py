@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from tablesnap.catalog.timeline import Timeline
 from tablesnap.cli.listing_text import spell_second, wrapped
-from tablesnap.cli.logs import printable
+from tablesnap.cli.printable import printable
 from tablesnap.purge.planning import Plan
 from tablesnap.purge.purging import Outcome
 from tablesnap.purge.total import Total

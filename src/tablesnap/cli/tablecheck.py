@@ -15,7 +15,8 @@ from tablesnap.cli.against import compare
 from tablesnap.cli.check_lines import checked_json, finding_json, finding_line, tally_json
 from tablesnap.cli.command import run_command
 from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_FAULTY, EXIT_INTERRUPTED, EXIT_OK
-from tablesnap.cli.logs import printable, set_up_logging
+from tablesnap.cli.logs import set_up_logging
+from tablesnap.cli.printable import printable
 from tablesnap.cli.progress import SharedProgress, progress_for
 from tablesnap.cli.screen import Screen
 from tablesnap.cli.signals import stop_on_signals

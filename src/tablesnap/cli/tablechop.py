@@ -14,7 +14,7 @@ from tablesnap.cli.command import run_command
 from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_FAULTY, EXIT_OK
 from tablesnap.cli.freshen import Freshener
 from tablesnap.cli.listing_text import spell_second
-from tablesnap.cli.logs import printable
+from tablesnap.cli.printable import printable
 from tablesnap.cli.purge_json import deleted_fields, purge_fields, tidying_fields
 from tablesnap.cli.purge_terms import nothing_found, terms_of
 from tablesnap.cli.purge_text import heading, notes, outcome_lines, plan_lines, spell_total

@@ -17,7 +17,7 @@ from tablesnap.cli.exit_codes import EXIT_FAULTY, EXIT_OK
 from tablesnap.cli.listing_as_of import AsOfTable, spell_moments
 from tablesnap.cli.listing_json import as_of_fields, gap_fields, outline_fields, summary_fields
 from tablesnap.cli.listing_text import SummaryTable, point_lines
-from tablesnap.cli.logs import printable
+from tablesnap.cli.printable import printable
 from tablesnap.cli.tablelist_flags import Options, grammar_of, make_parser, parse
 from tablesnap.errors import TablesnapError
 from tablesnap.rules.keys import Keys

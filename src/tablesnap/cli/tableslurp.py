@@ -13,9 +13,10 @@ from tablesnap.catalog.finding import timelines_at
 from tablesnap.catalog.inventory import nodes
 from tablesnap.cli.command import run_command, say, silence_stdout
 from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_FAULTY, EXIT_INTERRUPTED, EXIT_OK
-from tablesnap.cli.logs import printable, set_up_logging
+from tablesnap.cli.logs import set_up_logging
 from tablesnap.cli.next_steps import next_steps
 from tablesnap.cli.plan_text import plan_lines
+from tablesnap.cli.printable import printable
 from tablesnap.cli.progress import SharedProgress, progress_for
 from tablesnap.cli.screen import Screen
 from tablesnap.cli.signals import stop_on_signals

@@ -56,3 +56,8 @@ def is_copies_of(directory: str, *, parent_holds_sstables: bool) -> bool:
 def is_scratch(directory: str) -> bool:
     """Say whether *directory* is where Scylla builds one sstable: ``<generation>.sstable``. Nothing stays there."""
     return _SCRATCH.fullmatch(posixpath.basename(directory)) is not None
+
+
+def tidy(path: str) -> str:
+    """Return an absolute *path* without what a shell's completion or a careless hand adds: slashes."""
+    return re.sub("/+", "/", path).rstrip("/") or "/"
