@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from tests.catalog.stored import Past
 from tests.stores import Around
 
+from tablesnap.cli.checking import Run
 from tablesnap.cli.printable import printable
 from tablesnap.cli.screen import Screen
-from tablesnap.cli.tablecheck import Run
 from tablesnap.cli.tablecheck_flags import parse
 from tablesnap.cli.tally import Tally
 from tablesnap.download.line import Halted

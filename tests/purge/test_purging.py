@@ -40,7 +40,7 @@ def past() -> Past:
 
 
 def terms_of(past: Past) -> Terms:
-    return Terms(past.keys, "/", Retention(cutoff=ago(days=30), settled=NOW - GRACE), NOW, GRACE)
+    return Terms(past.keys, "/", Retention(cutoff=ago(days=30), settled=NOW - GRACE), NOW, GRACE, readers=16)
 
 
 def planned(past: Past, store: Store, terms: Terms) -> tuple[Timeline, Plan]:

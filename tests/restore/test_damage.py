@@ -18,8 +18,8 @@ from tests.catalog.stored import Past
 from tests.download.bringing import AT_ONCE
 
 from tablesnap.cli.printable import printable
+from tablesnap.cli.restoring import restore
 from tablesnap.cli.screen import Screen
-from tablesnap.cli.tableslurp import restore
 from tablesnap.cli.tableslurp_flags import parse
 from tablesnap.rules.keys import INDEX_ENDING
 from tablesnap.store.port import Listed

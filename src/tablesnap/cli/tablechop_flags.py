@@ -11,13 +11,13 @@ from tablesnap.cli import flags
 from tablesnap.cli.places import on_node
 from tablesnap.cli.words import Grammar, sort_out
 from tablesnap.errors import UsageError
-from tablesnap.purge.reading import READERS
 from tablesnap.rules.keys import Keys
 from tablesnap.rules.retention import GRACE_SECONDS
 from tablesnap.store.address import Address, parse_address
 from tablesnap.store.opening import StoreOptions
 
 GRACE = timedelta(seconds=GRACE_SECONDS)
+READERS = 16  # indexes read at a time
 
 _USAGE = "tablechop [flags] BUCKET PATH AGE"
 _DESCRIPTION = """\

@@ -9,7 +9,7 @@ from tablesnap.catalog.finding import is_within
 from tablesnap.catalog.timeline import Timeline
 from tablesnap.purge.listing import Held, list_history
 from tablesnap.purge.objects import Objects
-from tablesnap.purge.reading import READERS, Indexes, read_indexes
+from tablesnap.purge.reading import Indexes, read_indexes
 from tablesnap.rules.keys import Keys, directory_of
 from tablesnap.rules.points import Fault
 from tablesnap.rules.purging import Fate, Proof, Record, Retention, Stored, plan_forgetting, why_forgotten
@@ -30,9 +30,9 @@ class Terms:
     retention: Retention
     now: datetime  # by the store's clock
     grace: timedelta
+    readers: int  # of indexes, at a time
     unindexed_before: datetime | None = None
     forget_all: bool = False
-    readers: int = READERS
 
     @property
     def proof(self) -> Proof:

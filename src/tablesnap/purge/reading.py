@@ -16,8 +16,6 @@ from tablesnap.rules.points import Fault
 from tablesnap.rules.purging import Record, is_trustworthy
 from tablesnap.store.port import Listed, Store
 
-READERS = 16  # indexes read at a time
-
 
 @dataclass
 class Indexes:
@@ -42,7 +40,7 @@ class Indexes:
         self._named[key] = array("I", (number for number in numbers if number is not None))
 
 
-def read_indexes(store: Store, listed: Sequence[Listed], held: Held, *, readers: int = READERS) -> Indexes:
+def read_indexes(store: Store, listed: Sequence[Listed], held: Held, *, readers: int) -> Indexes:
     """Read the indexes *listed*, *readers* at a time; *held* is all there is beside them.
 
     One that cannot be read, or that names one that is not there, is a fault. Raises `StoreUnavailable`.
