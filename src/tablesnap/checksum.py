@@ -4,13 +4,11 @@ awscrt is loaded with the first checksum: it takes longer than all that a wrong 
 """
 
 import base64
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
+from typing_extensions import Buffer
 
 
-def crc64nvme(data: "Buffer", previous: int = 0) -> int:
+def crc64nvme(data: Buffer, previous: int = 0) -> int:
     """Return the CRC-64/NVME of *data*, continued from *previous* (0 to begin).
 
     Source: NVM Express NVM Command Set Specification, 64b CRC; `S3 checking object integrity
