@@ -46,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(options: "Options", visible: SecretVisible | None) -> int:
     signals = Signals()
     # Loaded only now, so that a wrong line is answered at once, and no signal kills the process while it starts.
+    from tablesnap.cli.journal import JOURNAL_SOCKET
     from tablesnap.cli.logs import set_up_logging
+    from tablesnap.cli.notify import supervisor_of
     from tablesnap.cli.progress import progress_for
     from tablesnap.cli.screen import Screen
     from tablesnap.daemon.service import Daemon
@@ -56,12 +58,15 @@ def _run(options: "Options", visible: SecretVisible | None) -> int:
     screen = Screen()
     syslog = bool(os.environ.get("TABLESNAP_SYSLOG"))
     debug = bool(os.environ.get("TDEBUG"))
-    set_up_logging(screen, log_format=options.log_format, debug=debug, syslog=syslog)
+    # systemd says so to what it starts, and there the journal is the system's log.
+    journal = JOURNAL_SOCKET if "JOURNAL_STREAM" in os.environ else None
+    set_up_logging(screen, log_format=options.log_format, debug=debug, syslog=syslog, journal_socket=journal)
     if visible is not None:
         log.warning("%s", visible)
     progress = progress_for(screen)
     try:
-        daemon = Daemon(options.settings, open_store(options.address, options.store), progress)
+        store = open_store(options.address, options.store)
+        daemon = Daemon(options.settings, store, progress, supervisor=supervisor_of(os.environ))
         signals.direct(daemon, before_exit=screen.rescue)
         daemon.run()
     except TablesnapError as error:

@@ -36,6 +36,7 @@ from tablesnap.daemon.messages import (
 from tablesnap.daemon.progress import Progress
 from tablesnap.daemon.recording import Recorder
 from tablesnap.daemon.settings import Settings
+from tablesnap.daemon.supervisor import Supervisor, Unsupervised
 from tablesnap.daemon.table import Table
 from tablesnap.daemon.table_recording import TableRecorder
 from tablesnap.daemon.tables import Tables, quiet_of_copies
@@ -52,7 +53,7 @@ from tablesnap.rules.place import place_of
 from tablesnap.store.port import Store
 from tablesnap.units import spell_count, spell_seconds, spell_size
 from tablesnap.upload.one import Uploader
-from tablesnap.upload.pool import Pool
+from tablesnap.upload.pool import Outage, Pool
 from tablesnap.upload.turns import Turns
 from tablesnap.watch.hints import DirectoryGone, DirectoryHint, FileHint, Happening, Hint, LookEverywhere, Started
 from tablesnap.watch.inotify import Watcher
@@ -62,6 +63,7 @@ log = logging.getLogger(__name__)
 TICK_SECONDS = 0.1
 ANNOUNCE_SECONDS = 0.5  # how often is said what was stored
 REPORT_SECONDS = 60.0  # how often is said what is still to be done
+STATUS_SECONDS = 2.0  # how often the supervisor is told the same
 SWITCH_SECONDS = 0.0005
 LAST_INDEXES = 2  # at a stop: the last one of an epoch that ends, and that of the next
 FINISH_SECONDS = 30.0  # how long a stop waits for what is in flight
@@ -80,13 +82,19 @@ class Daemon:
     """Watches the PATHs of *settings* and keeps them in *store*, until it is told to stop."""
 
     def __init__(
-        self, settings: Settings, store: Store, progress: Progress, wall_clock: Callable[[], datetime] = utc_now
+        self,
+        settings: Settings,
+        store: Store,
+        progress: Progress,
+        wall_clock: Callable[[], datetime] = utc_now,
+        supervisor: Supervisor | None = None,
     ) -> None:
         keys = Keys(prefix=settings.prefix, node=settings.node, separator=settings.separator)
         self._settings = settings
         self._store = store
         self._backlog = Backlog(progress)
         self._wall_clock = wall_clock
+        self._supervisor = supervisor or Unsupervised()
         self._now = time.monotonic
         self._keys = keys
         self._catalog = Catalog(store, keys)
@@ -149,6 +157,7 @@ class Daemon:
         self._ready = False
         self._unasked: list[Surveying] = []
         self._next_report = self._now() + REPORT_SECONDS
+        self._next_status = 0.0
         self._next_announcement = 0.0
         self._next_tick = 0.0
 
@@ -211,6 +220,7 @@ class Daemon:
         """Handle what is in the inbox, waiting for the first; return whether it says to stop."""
         try:
             for number in range(10_000):
+                self._supervisor.alive()
                 message = self._inbox.get_nowait() if number else self._inbox.get(timeout=timeout)
                 if isinstance(message, Stop):
                     return True
@@ -256,6 +266,9 @@ class Daemon:
 
     def _tick(self) -> None:
         now = self._now()
+        if now >= self._next_status:
+            self._next_status = now + STATUS_SECONDS
+            self._supervisor.status(self._spell_status())
         if self._hints_lost:
             self._hints_lost = False
             self._rescan("more happens than can be followed")
@@ -374,7 +387,10 @@ class Daemon:
             log.warning("%s is gone; its restore points stay in the store", path)
 
     def _heed_started(self, started: Started) -> None:
-        held = {path: self._sstables_in(directory) for path, directory in self._directories.items()}
+        held: dict[str, dict[str, Incarnation]] = {}
+        for path, directory in self._directories.items():
+            held[path] = self._sstables_in(directory)
+            self._supervisor.alive()
         found = [
             one
             for path, directory in self._directories.items()
@@ -394,6 +410,7 @@ class Daemon:
         if not self._settings.recursive:
             self._warn_of_what_is_below()
         self._started = True
+        self._supervisor.ready()
         self._survey(
             self._settings.paths,
             tuple(self._directories),
@@ -460,9 +477,11 @@ class Daemon:
             self._adopt(directory, surveyed.survey.newest.get(path))
             directory.point = surveyed.survey.points.get(path)
             judged += self._intake.judge_found(directory, surveyed.survey.taken)
+            self._supervisor.alive()
         for table in list(self._tables.tables.values()):
             if not table.begun and table.directories.keys() & set(surveyed.asked.directories):
                 judged += self._begin_table(table, surveyed.survey.taken)
+                self._supervisor.alive()
         if surveyed.asked.at_start:
             self._backlog.begin(judged)
             for directory in self._directories.values():
@@ -583,7 +602,7 @@ class Daemon:
 
     def _report_what_waits(self) -> None:
         waiting = waiting_in(self._directories.values(), self._tables.tables.values())
-        outage = self._questions.outage or self._uploads.outage or self._recordings.outage
+        outage = self._outage()
         if outage is not None:
             log.warning(
                 "the store has not answered for %s; %s; last error: %s",
@@ -594,9 +613,24 @@ class Daemon:
         elif waiting and not self._backlog.files:
             log.info("%s", spell_waiting(waiting, self._now()))
 
+    def _spell_status(self) -> str:
+        if not self._started:
+            return f"beginning to watch; {spell_count(len(self._directories), 'directory')} so far"
+        watching = f"watching {spell_count(len(self._directories), 'directory')}"
+        waiting = spell_waiting(waiting_in(self._directories.values(), self._tables.tables.values()), self._now())
+        outage = self._outage()
+        if outage is None:
+            return f"{watching}; {waiting}"
+        return f"{watching}; the store has not answered for {spell_seconds(self._now() - outage.since)}; {waiting}"
+
+    def _outage(self) -> Outage | None:
+        return self._questions.outage or self._uploads.outage or self._recordings.outage
+
     def _finish(self) -> None:
         """End in order: what is in flight, then the indexes of what is stored, `FINISH_SECONDS` at most."""
         log.info("stopping: finishing what is in flight")
+        self._supervisor.stopping()
+        self._supervisor.status("finishing what is in flight")
         deadline = self._now() + FINISH_SECONDS
         self._watcher.stop()
         self._questions.stop()
@@ -609,6 +643,7 @@ class Daemon:
                 continue
             if directory.changed_since is not None and not directory.index_in_flight:
                 self._record(directory, overdue=True)
+                self._supervisor.alive()
         for _ in range(LAST_INDEXES):
             for table in self._tables.tables.values():
                 if table.begun and not table.index_in_flight and not table.absent:
