@@ -143,3 +143,39 @@ def test_a_store_that_refuses_is_said_in_json_where_the_log_is_json(tmp_path: Pa
 
     assert done.returncode == 1
     assert [json.loads(line)["level"] for line in done.stderr.splitlines()].count("CRITICAL") == 1
+
+
+def test_the_journal_comes_before_syslog_where_both_are(
+    tmp_path: Path, syslog: socket.socket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(str(tmp_path / "journal"))
+        journal.settimeout(60)
+        set_up_logging(
+            Screen(),
+            log_format="text",
+            debug=False,
+            syslog=True,
+            syslog_socket=syslog.getsockname(),
+            journal_socket=journal.getsockname(),
+        )
+
+        LOG.warning("lost %s", "a")
+
+        assert b"MESSAGE=WARNING lost a\nPRIORITY=4\n" in journal.recv(65536)
+    assert capsys.readouterr().err == ""
+
+
+def test_without_a_journal_lines_go_to_syslog(tmp_path: Path, syslog: socket.socket) -> None:
+    set_up_logging(
+        Screen(),
+        log_format="text",
+        debug=False,
+        syslog=True,
+        syslog_socket=syslog.getsockname(),
+        journal_socket=str(tmp_path / "absent"),
+    )
+
+    LOG.warning("lost %s", "a")
+
+    assert syslog.recv(65536).rstrip(b"\0").endswith(b"tablesnap: WARNING lost a")

@@ -6,28 +6,39 @@ import logging.handlers
 import socket
 from datetime import UTC, datetime
 
+from tablesnap.cli.journal import JournalHandler
 from tablesnap.cli.printable import without_controls
 from tablesnap.cli.screen import Screen
 
 SYSLOG_SOCKET = "/dev/log"
-TAG = "tablesnap: "
+NAME = "tablesnap"
+TAG = f"{NAME}: "
 
 _LIBRARIES = ("boto3", "botocore", "s3transfer", "urllib3")
 
 
 def set_up_logging(
-    screen: Screen, *, log_format: str, debug: bool, syslog: bool, syslog_socket: str = SYSLOG_SOCKET
+    screen: Screen,
+    *,
+    log_format: str,
+    debug: bool,
+    syslog: bool,
+    syslog_socket: str = SYSLOG_SOCKET,
+    journal_socket: str | None = None,
 ) -> logging.Handler:
-    """Send every log line of this process where the operator wants it; return the handler that does."""
+    """Send every log line of this process where the operator wants it; return the handler that does.
+
+    A system log at *journal_socket* gets fields beside each line; where there is none, that at *syslog_socket* is used.
+    """
     missing = ""
     handler: logging.Handler = ScreenHandler(screen)
     if syslog:
         try:
-            handler = SyslogHandler(syslog_socket, screen)
+            handler = _system_log(screen, syslog_socket, journal_socket)
         except OSError as error:
             missing = f"no syslog at {syslog_socket} ({error.strerror}), so log lines go to standard error"
     handler.setFormatter(
-        JSONFormatter() if log_format == "json" else TextFormatter(timed=not isinstance(handler, SyslogHandler))
+        JSONFormatter() if log_format == "json" else TextFormatter(timed=isinstance(handler, ScreenHandler))
     )
     root = logging.getLogger()
     root.addHandler(handler)
@@ -37,6 +48,17 @@ def set_up_logging(
     if missing:
         logging.getLogger(__name__).warning("%s", missing)
     return handler
+
+
+def _system_log(screen: Screen, syslog_socket: str, journal_socket: str | None) -> logging.Handler:
+    if journal_socket is not None:
+        spare = ScreenHandler(screen)
+        spare.setFormatter(TextFormatter())
+        try:
+            return JournalHandler(journal_socket, identifier=NAME, spare=spare)
+        except OSError:
+            pass  # a container may have the variable and not the socket
+    return SyslogHandler(syslog_socket, screen)
 
 
 class ScreenHandler(logging.Handler):
