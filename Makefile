@@ -90,6 +90,8 @@ lock:
 	@$(LOCK_VENV)/bin/python -m pip --disable-pip-version-check --quiet install 'pip-tools>=7.4'
 	$(COMPILE) --output-file requirements.txt pyproject.toml
 	$(COMPILE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+	$(COMPILE) --constraint requirements-dev.txt --allow-unsafe --only-build-deps --build-deps-for wheel \
+		--output-file requirements-build.txt pyproject.toml
 
 clean:
 	rm -rf .venv .venv-* .demo .ci/local build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
