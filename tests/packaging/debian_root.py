@@ -2,8 +2,7 @@
 
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +55,15 @@ class DebianRoot:
         """Run a shell's *script* in there as root."""
         return self.run("sh", "-c", script, check=check)
 
+    def copy(self, path: Path) -> "DebianRoot":
+        """Return a copy at *path*, which must not be there."""
+        subprocess.run(["cp", "-a", str(self.path), str(path)], check=True)
+        return DebianRoot(path)
+
+    def remove(self) -> None:
+        """Delete it, and nothing that may be mounted in it."""
+        subprocess.run(["rm", "-rf", "--one-file-system", str(self.path)], check=True)
+
     def inside(self, path: str) -> Path:
         """Return where the absolute *path* of that Debian is on this machine."""
         return self.path / path.lstrip("/")
@@ -73,13 +81,3 @@ def make_root(path: Path, *, include: Sequence[str] = ()) -> DebianRoot:
     if resolver.exists():
         (path / "etc/resolv.conf").write_bytes(resolver.read_bytes())
     return DebianRoot(path)
-
-
-@contextmanager
-def copy_of(root: DebianRoot, path: Path) -> Iterator[DebianRoot]:
-    """Copy *root* to *path*, so that a test may change it."""
-    subprocess.run(["cp", "-a", "--reflink=auto", str(root.path), str(path)], check=True)
-    try:
-        yield DebianRoot(path)
-    finally:
-        subprocess.run(["rm", "-rf", "--one-file-system", str(path)], check=True)
