@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check format bench bench-amplification-record dist lock clean
+.PHONY: help demo test check format bench bench-amplification-record manual dist lock clean
 
 help:
 	@echo 'make demo    see the daemon at work on an example directory'
@@ -22,6 +22,7 @@ help:
 	@echo 'make bench   measure uploads, flushes, bases, indexes, listings, restores and purges; needs versitygw and 30 GB'
 	@echo '             in TMPDIR, and takes 45 minutes; aws and s5cmd are measured beside it where they are'
 	@echo '             (make bench-amplification-record records anew what Cassandra does, as make bench goes by the old record)'
+	@echo 'make manual  make the manual pages and the completion of bash, zsh and fish in build/'
 	@echo 'make dist    build the wheel and the source archive in dist/, the same bytes wherever they are built'
 	@echo 'make lock    find the newest versions the project allows and write them down'
 	@echo 'make clean   remove what the others made'
@@ -53,6 +54,10 @@ bench: $(READY)
 
 bench-amplification-record: $(READY)
 	@$(BIN)/python -m bench.record_traces
+
+# What a package installs; any Python with the locked libraries will do: PYTHONPATH=src python3 -m manual DIRECTORY
+manual: $(READY)
+	PYTHONPATH=src $(BIN)/python -m manual build
 
 # Every time stamp in the two is SOURCE_DATE_EPOCH, or one that the build backend has for all.
 dist: $(READY)
@@ -95,4 +100,4 @@ lock:
 
 clean:
 	rm -rf .venv .venv-* .demo .ci/local build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	find src tests demo bench -name __pycache__ -prune -exec rm -rf {} +
+	find src tests demo bench manual -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,216 @@
+"""The manual pages, rendered, and the completion, asked in the real shells."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from manual.commands import COMMANDS, KINDS, Command
+from tests.packaging.tools import expect_tools
+
+ROOT = Path(__file__).parents[2]
+EACH = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+
+
+def make(directory: Path, **environ: str) -> Path:
+    """Write pages and completion as `make manual` does."""
+    subprocess.run(
+        [sys.executable, "-m", "manual", str(directory)],
+        check=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": "src"} | environ,
+    )
+    return directory
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp("built"))
+
+
+def output(*words: object, **environ: str) -> str:
+    """Return what a command printed, which must have had no complaint."""
+    done = subprocess.run(
+        [str(word) for word in words], capture_output=True, text=True, env=os.environ | environ, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done
+    return done.stdout
+
+
+def rendered(page: Path) -> str:
+    shown = output(
+        "man", "--warnings", "-E", "UTF-8", "-l", page, MANWIDTH="80", LC_ALL="C.UTF-8", MAN_KEEP_FORMATTING=""
+    )
+    return re.sub(r".\x08", "", shown)
+
+
+def names_of(command: Command) -> set[str]:
+    return {name for flag in command.flags for name in flag.names}
+
+
+def content(directory: Path) -> Mapping[str, bytes]:
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+def test_one_tree_gives_the_same_bytes_for_one_date(tmp_path: Path) -> None:
+    first, second = (
+        content(make(tmp_path / each, SOURCE_DATE_EPOCH="1764288000", PYTHONHASHSEED=each, TZ=zone))
+        for each, zone in (("1", "Asia/Tokyo"), ("2", "America/Lima"))
+    )
+
+    assert first == second
+    assert b'.TH TABLESNAP 1 "2025-11-28"' in first["manual/tablesnap.1"]
+
+
+@EACH
+def test_a_page_has_each_flag_once_as_a_term_and_ascii_alone(built: Path, command: Command) -> None:
+    source = (built / "manual" / f"{command.name}.1").read_text(encoding="ascii")
+
+    terms = "\n".join(re.findall(r"^\.T[PQ]\n(\\fB\\-.*)$", source, re.MULTILINE)).replace("\\-", "-")
+    assert sorted(re.findall(r"\\fB(--?[\w-]+)\\fR", terms)) == sorted(names_of(command))
+
+
+def test_every_flag_that_is_said_to_take_something_exists() -> None:
+    assert set(KINDS) <= {name for command in COMMANDS for name in names_of(command)}
+
+
+@pytest.mark.packaging
+@EACH
+def test_a_page_renders_without_a_word_and_has_a_name(built: Path, command: Command) -> None:
+    expect_tools("man", "groff", "lexgrog")
+    page = built / "manual" / f"{command.name}.1"
+
+    text = rendered(page)
+    output("groff", "-man", "-ww", "-z", page)
+
+    assert max(map(len, text.splitlines())) <= 80
+    assert names_of(command) <= set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", text))
+    assert "SYNOPSIS\n       " + "\n       ".join(command.usage) + "\n" in text
+    assert f'"{command.name} - ' in output("lexgrog", page)
+
+
+@pytest.mark.packaging
+@EACH
+def test_what_is_copied_from_a_page_is_what_is_typed(built: Path, command: Command) -> None:
+    expect_tools("man")
+
+    text = rendered(built / "manual" / f"{command.name}.1")
+
+    examples = text.partition("\nEXAMPLES\n")[2].partition("\nSEE ALSO\n")[0]
+    unfolded = " ".join(examples.replace("\\\n", " ").split())
+    for line, _ in command.examples:
+        assert " ".join(line.replace("\\\n", " ").split()) in unfolded
+
+
+BASH = """
+source "$1"
+shift
+COMP_WORDS=("$@")
+COMP_CWORD=$(($# - 1))
+_$1
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+def in_bash(built: Path, *words: str) -> set[str]:
+    file = built / "completion" / "bash" / words[0]
+    return set(output("bash", "--norc", "-uc", BASH, "bash", file, *words).split())
+
+
+@pytest.mark.packaging
+@EACH
+def test_bash_offers_every_flag(built: Path, command: Command) -> None:
+    expect_tools("bash")
+
+    assert in_bash(built, command.name, "-") == names_of(command)
+
+
+@pytest.mark.packaging
+def test_bash_offers_the_values_of_a_flag(built: Path, tmp_path: Path) -> None:
+    expect_tools("bash")
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "file").touch()
+
+    assert in_bash(built, "tablesnap", "--log-format", "") == {"text", "json"}
+    assert in_bash(built, "tablesnap", "--log-format", "=", "j") == {"json"}
+    assert in_bash(built, "tablesnap", "--log-format", "=") == {"text", "json"}
+    assert in_bash(built, "tableslurp", "--from-objects", "n") == {"newer"}
+    assert in_bash(built, "tableslurp", "--from-objects", f"{tmp_path}/") == {f"{tmp_path}/directory"}
+    assert in_bash(built, "tablesnap", "--ca-bundle", f"{tmp_path}/f") == {f"{tmp_path}/file"}
+    assert in_bash(built, "tablesnap", "-n", "") == set()
+    assert in_bash(built, "tablesnap", "my-bucket", f"{tmp_path}/") == {f"{tmp_path}/directory"}
+    assert "root" in in_bash(built, "tableslurp", "--owner", "ro")
+
+
+def in_fish(built: Path, line: str) -> set[str]:
+    file = built / "completion" / "fish" / f"{line.split(maxsplit=1)[0]}.fish"
+    script = "source $argv[1]; complete -C $argv[2]"
+    with_text = output("fish", "--no-config", "-c", script, file, line)
+    return {row.partition("\t")[0] for row in with_text.splitlines()}
+
+
+@pytest.mark.packaging
+@EACH
+def test_fish_offers_every_flag(built: Path, command: Command) -> None:
+    expect_tools("fish")
+
+    offered = in_fish(built, f"{command.name} -") | in_fish(built, f"{command.name} --")
+
+    assert names_of(command) <= offered
+
+
+@pytest.mark.packaging
+def test_fish_offers_the_values_of_a_flag(built: Path, tmp_path: Path) -> None:
+    expect_tools("fish")
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "file").touch()
+
+    assert in_fish(built, "tablesnap --ba") == {"--backup", "--base-interval"}
+    assert in_fish(built, "tablesnap --log-format ") == {"text", "json"}
+    assert {"--from-objects=newer", "--from-objects=all"} <= in_fish(built, "tableslurp --from-objects=")
+    assert in_fish(built, f"tablesnap --ca-bundle {tmp_path}/f") == {f"{tmp_path}/file"}
+    assert in_fish(built, f"tablesnap my-bucket {tmp_path}/") == {f"{tmp_path}/directory/"}
+
+
+# Completes one line in an interactive zsh on a terminal, and prints what its completion was told to offer.
+ZSH = """
+zmodload zsh/zpty
+zpty shell zsh -f -i
+say() { zpty -w shell "$1" }
+say 'PS1=; PROMPT=; unsetopt zle; setopt zle; fpath=('"$1"' $fpath); autoload -Uz compinit; compinit -D -u'
+say 'compadd() { local -a hits; builtin compadd -O hits "$@"; print -rl -- "OFFER:"${^hits}; builtin compadd "$@" }'
+say 'LISTMAX=10000; bindkey "^I" complete-word; zstyle ":completion:*" insert-tab no'
+say 'finish() { print -r -- THE-END; exit }'
+say 'zle -N finish; bindkey "^X" finish; print -r -- READY-TO"-GO"'
+zpty -m -r shell seen '*READY-TO-GO*'
+zpty -w -n shell "$2"$'\\t\\x18'
+zpty -r -m shell seen '*THE-END*'
+print -r -- "$seen"
+"""
+
+
+def in_zsh(built: Path, line: str) -> set[str]:
+    shown = output("zsh", "-f", "-c", ZSH, "zsh", built / "completion" / "zsh", line)
+    return set(re.findall(r"OFFER:(\S+)", shown))
+
+
+@pytest.mark.packaging
+@EACH
+def test_zsh_offers_every_flag(built: Path, command: Command) -> None:
+    expect_tools("zsh")
+    output("zsh", "-n", built / "completion" / "zsh" / f"_{command.name}")
+
+    offered = in_zsh(built, f"{command.name} -") | in_zsh(built, f"{command.name} --")
+
+    assert names_of(command) <= offered
+
+
+@pytest.mark.packaging
+def test_zsh_offers_the_values_of_a_flag(built: Path) -> None:
+    expect_tools("zsh")
+
+    assert in_zsh(built, "tablesnap --log-format ") == {"text", "json"}
+    assert in_zsh(built, "tableslurp --from-objects=") == {"newer", "all"}
