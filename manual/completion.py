@@ -1,6 +1,6 @@
 """Completion for three shells. A word that is no flag may be a directory: more of it a shell cannot know."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from manual.commands import Command, Flag, Kind
 
@@ -124,7 +124,4 @@ def _brief(flag: Flag) -> str:
     text = flag.help.partition(" (default")[0]
     for end in (". ", "; ", ": "):
         text = text.partition(end)[0]
-    return text or flag.help.strip("()")
-
-
-SHELLS: Mapping[str, Callable[[Command], str]] = {"bash": bash, "fish": fish, "zsh": zsh}
+    return text

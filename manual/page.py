@@ -159,7 +159,7 @@ class _Body:
 def _said(titles: Sequence[str], cells: Sequence[str]) -> str:
     """Make sentences of the cells of a row: the last is the text, one before it a value that its title names."""
     *values, text = cells
-    named = [f"{_sentence(f'{title}: {value}')}" for title, value in zip(titles, values, strict=False) if value]
+    named = [_sentence(f"{title}: {value}") for title, value in zip(titles, values, strict=False) if value]
     return " ".join([_sentence(text), *(each for each in named if each not in ("Default: off.", "Default: none."))])
 
 

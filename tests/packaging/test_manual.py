@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from manual.commands import COMMANDS, KINDS, Command
+from manual.page import Unrenderable, page
+from manual.roff import control, literal
 from tests.packaging.tools import expect_tools
 
 ROOT = Path(__file__).parents[2]
@@ -71,6 +73,34 @@ def test_a_page_has_each_flag_once_as_a_term_and_ascii_alone(built: Path, comman
 
     terms = "\n".join(re.findall(r"^\.T[PQ]\n(\\fB\\-.*)$", source, re.MULTILINE)).replace("\\-", "-")
     assert sorted(re.findall(r"\\fB(--?[\w-]+)\\fR", terms)) == sorted(names_of(command))
+
+
+REFERENCE = (ROOT / "docs" / "reference" / "tablelist.md").read_text(encoding="utf-8")
+ROW = "| `--json` | one JSON object a line |\n"
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        pytest.param(REFERENCE.replace(ROW, ""), id="a flag is left out"),
+        pytest.param(REFERENCE.replace(ROW, ROW * 2), id="a flag is told twice"),
+        pytest.param(REFERENCE.replace(ROW, ROW.replace("json", "jason")), id="a flag there is not"),
+        pytest.param(REFERENCE.replace("BUCKET [PATH]", "BUCKET", 1), id="another usage"),
+        pytest.param(REFERENCE.replace("# tablelist: ", "# tablelist ", 1), id="no line for NAME"),
+        pytest.param(f"{REFERENCE}\n> quoted\n", id="what has no form in a page"),
+    ],
+)
+def test_no_page_is_made_where_the_reference_is_at_odds_with_the_parser(reference: str) -> None:
+    [tablelist] = (command for command in COMMANDS if command.name == "tablelist")
+
+    with pytest.raises(Unrenderable):
+        page(tablelist, reference, "")
+
+
+def test_what_roff_would_take_for_its_own_is_escaped() -> None:
+    assert control(".SH of a text") == "\\&.SH of a text"
+    assert control("'tis a text") == "\\&'tis a text"
+    assert literal("\\n~/.x -a 'b' ^`²") == "\\en\\(ti/.x \\-a \\(aqb\\(aq \\(ha\\(ga\\[u00B2]"
 
 
 def test_every_flag_that_is_said_to_take_something_exists() -> None:
