@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from manual.commands import COMMANDS, KINDS, Command
+from manual.commands import COMMANDS, KINDS, Command, Flag
+from manual.completion import fish, zsh
 from manual.page import Unrenderable, page
 from manual.roff import control, literal
 from tests.packaging.tools import expect_tools
@@ -244,3 +245,22 @@ def test_zsh_offers_the_values_of_a_flag(built: Path) -> None:
 
     assert in_zsh(built, "tablesnap --log-format ") == {"text", "json"}
     assert in_zsh(built, "tableslurp --from-objects=") == {"newer", "all"}
+
+
+@pytest.mark.packaging
+def test_signs_that_mean_something_to_a_shell_are_text_in_what_it_says_of_a_flag(tmp_path: Path) -> None:
+    expect_tools("fish", "zsh")
+    text = 'it\'s [so]:\\or $(not) `at` "all"'
+    odd = Command(
+        "odd", (), (), (Flag(("--odd",), "", 0, (), None, False, text), Flag(("-x",), "", 0, (), None, False, "x"))
+    )
+    for path, body in (("completion/fish/odd.fish", fish(odd)), ("completion/zsh/_odd", zsh(odd))):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(body)
+
+    file = tmp_path / "completion" / "fish" / "odd.fish"
+    said_by_fish = output("fish", "--no-config", "-c", "source $argv[1]; complete -C 'odd --o'", file)
+    said_by_zsh = output("zsh", "-f", "-c", ZSH, "zsh", tmp_path / "completion" / "zsh", "odd -")
+
+    assert said_by_fish == f"--odd\t{text}\n"
+    assert text in said_by_zsh
