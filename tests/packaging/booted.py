@@ -1,4 +1,4 @@
-"""A Debian in a directory that is booted: its own systemd is process 1 of namespaces that end with it."""
+"""A Debian in a directory, booted: its own systemd is process 1 of namespaces that end with it."""
 
 import os
 import subprocess
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.packaging.debian_root import DebianRoot
 from tests.waiting import wait_until
 
 # A control group of its own, which it sees as the uppermost.
@@ -54,8 +53,8 @@ mount -t cgroup2 cgroup2 "$1/mnt"
 class BootedDebian:
     """What runs in a booted Debian."""
 
-    def __init__(self, root: DebianRoot, pid: int) -> None:
-        self.root = root
+    def __init__(self, path: Path, pid: int) -> None:
+        self.path = path
         self._pid = pid  # of its process 1, as this machine numbers it
 
     def sh(self, script: str, *, check: bool = True) -> str:
@@ -79,23 +78,23 @@ class BootedDebian:
 
 
 @contextmanager
-def booted(root: DebianRoot) -> Iterator[BootedDebian]:
-    """Boot *root*, which has systemd, and end all that runs in it when the block ends."""
-    group = f"tests-{os.getpid()}-{root.path.name}"
+def booted(path: Path) -> Iterator[BootedDebian]:
+    """Boot the Debian at *path*, which has systemd, and end all that runs in it when the block ends."""
+    group = f"tests-{os.getpid()}-{path.name}"
     enter = ["unshare", "--mount", "--propagation", "private", "sh", "-c"]
-    with subprocess.Popen([*enter, _IN_A_GROUP, "sh", str(root.path), group, _BOOT]) as outside:
+    with subprocess.Popen([*enter, _IN_A_GROUP, "sh", str(path), group, _BOOT]) as outside:
         try:
             wait_until(lambda: outside.poll() is not None or _init_of(outside.pid), "systemd to begin")
             pid = _init_of(outside.pid)
             assert pid, f"systemd did not begin: {outside.poll()}"
-            debian = BootedDebian(root, pid)
+            debian = BootedDebian(path, pid)
             wait_until(lambda: debian.sh("systemctl is-system-running", check=False) == "running", "the system to run")
             yield debian
         finally:
             outside.kill()
             outside.wait()
             # The last processes are gone a moment after the first.
-            leave = [*enter, _LEAVE_THE_GROUP, "sh", str(root.path), group]
+            leave = [*enter, _LEAVE_THE_GROUP, "sh", str(path), group]
             wait_until(lambda: subprocess.run(leave, capture_output=True).returncode == 0, "the control group to empty")
 
 

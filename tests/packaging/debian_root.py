@@ -1,83 +1,95 @@
-"""A Debian 12 of its own in a directory: made by debootstrap, entered by chroot."""
+"""A clean Debian 12 in a directory, and commands inside it as if on a machine of its own."""
 
+import shutil
 import subprocess
-import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-SUITE = "bookworm"
-# What a shell in there finds, whatever this process has in its environment.
-_ENVIRONMENT = {
-    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-    "HOME": "/root",
-    "LC_ALL": "C.UTF-8",
-    "DEBIAN_FRONTEND": "noninteractive",
-}
-# In a mount namespace that ends with its last process, so that nothing stays mounted whatever happens to the test.
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def make_root(path: Path, *, include: Sequence[str] = ()) -> Path:
+    """Install the smallest Debian 12 there is, and the packages in *include*, in *path*."""
+    options = [f"--include={','.join(include)}"] if include else []
+    finished = subprocess.run(
+        ["debootstrap", "--variant=minbase", *options, "bookworm", str(path)], capture_output=True, text=True
+    )
+    assert finished.returncode == 0, finished.stdout[-4000:] + finished.stderr
+    # Without an init system Debian starts and stops nothing unless it is told that it may.
+    policy = path / "usr/sbin/policy-rc.d"
+    policy.write_text("#!/bin/sh\nexit 0\n")
+    policy.chmod(0o755)
+    return path
+
+
+class DebianRoot:
+    """A root whose processes live until it is left; they see themselves and no others."""
+
+    def __init__(self, path: Path, namespace: int) -> None:
+        self.path = path
+        self._namespace = namespace
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run *command* inside; what it wrote to standard error is in `stdout` too, in the order written."""
+        finished = subprocess.run(
+            ["nsenter", f"--target={self._namespace}", "--mount", "--pid", "chroot", str(self.path), *command],
+            env={"PATH": PATH, "LANG": "C.UTF-8", "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive"},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert not check or finished.returncode == 0, f"{command} exited {finished.returncode}:\n{finished.stdout}"
+        return finished
+
+    def shell(self, script: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run lines of sh inside."""
+        return self.run("/bin/sh", "-ec", script, check=check)
+
+
+# It ends as the first process of the root: all others die with it, and it is the parent of those that lost theirs.
 _ENTER = """
 set -e
-mount --make-rprivate /
 mount -t proc proc "$1/proc"
 mount --rbind /dev "$1/dev"
-mount -t tmpfs tmpfs "$1/tmp"
-root=$1
-shift
-exec chroot "$root" "$@"
+mount -t tmpfs -o mode=755 tmpfs "$1/run"
+echo mounted
+while :; do sleep 3600; done
 """
 
 
-@dataclass(frozen=True)
-class DebianRoot:
-    """An installed Debian below *path*."""
-
-    path: Path
-
-    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run *command* in there as root, and return what it said; raise `AssertionError` if it fails and *check*."""
-        # A daemon that it leaves behind may keep the output open: so to a file, which need not come to an end.
-        with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
-            ended = subprocess.run(
-                ["unshare", "--mount", "sh", "-c", _ENTER, "sh", str(self.path), *command],
-                env=_ENVIRONMENT,
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=subprocess.STDOUT,
-            )
-            said.seek(0)
-            ended_with = subprocess.CompletedProcess(ended.args, ended.returncode, said.read(), "")
-        assert not check or ended_with.returncode == 0, (
-            f"{command} returned {ended_with.returncode}: {ended_with.stdout}"
-        )
-        return ended_with
-
-    def sh(self, script: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a shell's *script* in there as root."""
-        return self.run("sh", "-c", script, check=check)
-
-    def copy(self, path: Path) -> "DebianRoot":
-        """Return a copy at *path*, which must not be there."""
-        subprocess.run(["cp", "-a", str(self.path), str(path)], check=True)
-        return DebianRoot(path)
-
-    def remove(self) -> None:
-        """Delete it, and nothing that may be mounted in it."""
-        subprocess.run(["rm", "-rf", "--one-file-system", str(self.path)], check=True)
-
-    def inside(self, path: str) -> Path:
-        """Return where the absolute *path* of that Debian is on this machine."""
-        return self.path / path.lstrip("/")
-
-
-def make_root(path: Path, *, include: Sequence[str] = ()) -> DebianRoot:
-    """Install a Debian below *path*, with the packages *include* beside the smallest set there is."""
-    packages = [f"--include={','.join(include)}"] if include else []
-    made = subprocess.run(
-        ["debootstrap", "--variant=minbase", *packages, SUITE, str(path)], capture_output=True, text=True
+@contextmanager
+def entered(path: Path) -> Iterator[DebianRoot]:
+    """Enter the root at *path*. What is mounted for that is seen by nobody else, and gone however this process ends."""
+    holder = subprocess.Popen(
+        ["unshare", "--mount", "--pid", "--fork", "--kill-child", "/bin/sh", "-c", _ENTER, "sh", str(path)],
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
     )
-    assert made.returncode == 0, made.stdout[-3000:] + made.stderr[-3000:]
-    # apt asks the same names as this machine does.
-    resolver = Path("/etc/resolv.conf")
-    if resolver.exists():
-        (path / "etc/resolv.conf").write_bytes(resolver.read_bytes())
-    return DebianRoot(path)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "mounted\n", "the root could not be mounted; see above"
+        yield DebianRoot(path, _only_child(holder.pid))
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+@contextmanager
+def copied(path: Path, copy: Path) -> Iterator[DebianRoot]:
+    """Enter a copy of the root at *path*, which is gone afterwards."""
+    # In C, and with holes, owners and links as they are: shutil.copytree knows nothing of owners.
+    subprocess.run(["cp", "--archive", "--reflink=auto", str(path), str(copy)], check=True)
+    try:
+        with entered(copy) as root:
+            yield root
+    finally:
+        shutil.rmtree(copy)
+
+
+def _only_child(pid: int) -> int:
+    (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(child)

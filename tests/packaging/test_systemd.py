@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.packaging.booted import BootedDebian, booted
-from tests.packaging.debian_root import DebianRoot
+from tests.packaging.debian_root import copied
 from tests.packaging.tools import expect_tools
 from tests.s3_servers import S3Server
 from tests.waiting import wait_until
@@ -23,41 +23,38 @@ pytestmark = pytest.mark.packaging
 
 
 @pytest.fixture(scope="module")
-def installed(
-    clean_debian: DebianRoot, package: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[BootedDebian]:
+def machine(package: Path, installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BootedDebian]:
     """A Debian that runs, with the package installed."""
-    root = clean_debian.copy(tmp_path_factory.mktemp("booted") / "debian")
-    root.inside("/srv/tablesnap.deb").write_bytes(package.read_bytes())
-    for unit in ("tablesnap", "tablesnap@"):
-        folder = root.inside(f"/etc/systemd/system/{unit}.service.d")
-        folder.mkdir(parents=True)
-        (folder / "test.conf").write_text(DROP_IN)
-    with booted(root) as one:
-        one.sh("dpkg --install /srv/tablesnap.deb")
-        yield one
-    root.remove()
+    path = tmp_path_factory.mktemp("booted") / "debian"
+    with copied(installed, path) as root:
+        root.run("apt-get", "--quiet", "--yes", "install", "--no-install-recommends", "systemd-sysv")
+        for unit in ("tablesnap", "tablesnap@"):
+            folder = path / f"etc/systemd/system/{unit}.service.d"
+            folder.mkdir(parents=True)
+            (folder / "test.conf").write_text(DROP_IN)
+        with booted(path) as one:
+            yield one
 
 
 @pytest.fixture
-def system(installed: BootedDebian) -> Iterator[BootedDebian]:
+def system(machine: BootedDebian) -> Iterator[BootedDebian]:
     """That Debian with an empty log, a directory to back up, and one to store it in."""
-    installed.sh("mkdir /srv/data /srv/backup && chown tablesnap: /srv/backup")
-    installed.sh("journalctl --quiet --sync --rotate --vacuum-time=1us")
-    yield installed
-    installed.sh("systemctl stop 'tablesnap*'; systemctl reset-failed; rm -rf /srv/data /srv/backup")
-    installed.sh("printf 'RUN=no\nDAEMON_OPTS=\n' > /etc/default/tablesnap")
+    machine.sh("mkdir /srv/data /srv/backup && chown tablesnap: /srv/backup")
+    machine.sh("journalctl --quiet --sync --rotate --vacuum-time=1us")
+    yield machine
+    machine.sh("systemctl stop 'tablesnap*'; systemctl reset-failed; rm -rf /srv/data /srv/backup")
+    machine.sh("printf 'RUN=no\nDAEMON_OPTS=\n' > /etc/default/tablesnap")
 
 
 def configure(system: BootedDebian, line: str, *, run: str = "yes", instance: str = "") -> None:
-    defaults = system.root.inside(f"/etc/default/tablesnap{instance}")
+    defaults = system.path / f"etc/default/tablesnap{instance}"
     defaults.write_text(f'RUN={run}\nDAEMON_OPTS="{line}"\n')
 
 
 def write_file(system: BootedDebian, name: str) -> Callable[[], bool]:
     """Finish a file, and return what says whether it is backed up."""
     system.sh(f"echo content > /srv/data/{name}.part && mv /srv/data/{name}.part /srv/data/{name}")
-    return lambda: system.root.inside(f"/srv/backup/node1:/srv/data/{name}-listdir.json").exists()
+    return (system.path / f"srv/backup/node1:/srv/data/{name}-listdir.json").exists
 
 
 def exposure(unit: Path) -> float:
