@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.packaging.debian_root import layer_of
 from tests.waiting import wait_until
 
 # A control group of its own, which it sees as the uppermost.
@@ -15,12 +16,11 @@ mount -t cgroup2 cgroup2 "$1/mnt"
 mkdir "$1/mnt/$2"
 echo $$ > "$1/mnt/$2/cgroup.procs"
 umount "$1/mnt"
-exec unshare --cgroup --pid --fork --kill-child --uts --ipc --mount --propagation private sh -c "$3" sh "$1"
+exec unshare --cgroup --pid --fork --kill-child --uts --ipc --mount --propagation private sh -c "$3" sh "$1" "$4"
 """
 _BOOT = """
 set -e
-cd "$1"
-mount --bind . .
+mount -t overlay -o "$2" overlay "$1"
 cd "$1"
 mount -t proc proc proc
 # What is set there holds for the whole machine.
@@ -53,8 +53,8 @@ mount -t cgroup2 cgroup2 "$1/mnt"
 class BootedDebian:
     """What runs in a booted Debian."""
 
-    def __init__(self, path: Path, pid: int) -> None:
-        self.path = path
+    def __init__(self, pid: int) -> None:
+        self.path = Path(f"/proc/{pid}/root")  # as it is for those who are not inside
         self._pid = pid  # of its process 1, as this machine numbers it
 
     def sh(self, script: str, *, check: bool = True) -> str:
@@ -78,16 +78,16 @@ class BootedDebian:
 
 
 @contextmanager
-def booted(path: Path) -> Iterator[BootedDebian]:
-    """Boot the Debian at *path*, which has systemd, and end all that runs in it when the block ends."""
+def booted(path: Path, changes: Path) -> Iterator[BootedDebian]:
+    """Boot the Debian at *path* with its *changes*, among which is systemd; end all in it when the block ends."""
     group = f"tests-{os.getpid()}-{path.name}"
     enter = ["unshare", "--mount", "--propagation", "private", "sh", "-c"]
-    with subprocess.Popen([*enter, _IN_A_GROUP, "sh", str(path), group, _BOOT]) as outside:
+    with subprocess.Popen([*enter, _IN_A_GROUP, "sh", str(path), group, _BOOT, layer_of(path, changes)]) as outside:
         try:
             wait_until(lambda: outside.poll() is not None or _init_of(outside.pid), "systemd to begin")
             pid = _init_of(outside.pid)
             assert pid, f"systemd did not begin: {outside.poll()}"
-            debian = BootedDebian(path, pid)
+            debian = BootedDebian(pid)
             wait_until(lambda: debian.sh("systemctl is-system-running", check=False) == "running", "the system to run")
             yield debian
         finally:

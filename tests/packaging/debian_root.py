@@ -1,6 +1,5 @@
 """A clean Debian 12 in a directory, and commands inside it as if on a machine of its own."""
 
-import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,13 +26,14 @@ class DebianRoot:
     """A root whose processes live until it is left; they see themselves and no others."""
 
     def __init__(self, path: Path, namespace: int) -> None:
-        self.path = path
+        self.path = Path(f"/proc/{namespace}/root{path}")  # as it is for those who are not inside
+        self._path = path
         self._namespace = namespace
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run *command* inside; what it wrote to standard error is in `stdout` too, in the order written."""
         finished = subprocess.run(
-            ["nsenter", f"--target={self._namespace}", "--mount", "--pid", "chroot", str(self.path), *command],
+            ["nsenter", f"--target={self._namespace}", "--mount", "--pid", "chroot", str(self._path), *command],
             env={"PATH": PATH, "LANG": "C.UTF-8", "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive"},
             cwd="/",
             stdin=subprocess.DEVNULL,
@@ -52,6 +52,7 @@ class DebianRoot:
 # It ends as the first process of the root: all others die with it, and it is the parent of those that lost theirs.
 _ENTER = """
 set -e
+[ -z "$2" ] || mount -t overlay -o "$2" overlay "$1"
 mount -t proc proc "$1/proc"
 mount --rbind /dev "$1/dev"
 mount -t tmpfs -o mode=755 tmpfs "$1/run"
@@ -61,10 +62,14 @@ while :; do sleep 3600; done
 
 
 @contextmanager
-def entered(path: Path) -> Iterator[DebianRoot]:
-    """Enter the root at *path*. What is mounted for that is seen by nobody else, and gone however this process ends."""
+def entered(path: Path, changes: Path | None = None) -> Iterator[DebianRoot]:
+    """Enter the root at *path*, and leave it as it is if there is a directory for *changes*, which can go on from them.
+
+    What is mounted for that is seen by nobody else, and gone however this process ends.
+    """
+    layer = layer_of(path, changes) if changes is not None else ""
     holder = subprocess.Popen(
-        ["unshare", "--mount", "--pid", "--fork", "--kill-child", "/bin/sh", "-c", _ENTER, "sh", str(path)],
+        ["unshare", "--mount", "--pid", "--fork", "--kill-child", "/bin/sh", "-c", _ENTER, "sh", str(path), layer],
         stdout=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         text=True,
@@ -78,16 +83,12 @@ def entered(path: Path) -> Iterator[DebianRoot]:
         holder.wait()
 
 
-@contextmanager
-def copied(path: Path, copy: Path) -> Iterator[DebianRoot]:
-    """Enter a copy of the root at *path*, which is gone afterwards."""
-    # In C, and with holes, owners and links as they are: shutil.copytree knows nothing of owners.
-    subprocess.run(["cp", "--archive", "--reflink=auto", str(path), str(copy)], check=True)
-    try:
-        with entered(copy) as root:
-            yield root
-    finally:
-        shutil.rmtree(copy)
+def layer_of(path: Path, changes: Path) -> str:
+    """Return the options by which an overlay keeps what is changed of *path* in *changes*."""
+    upper, work = changes / "upper", changes / "work"
+    upper.mkdir(parents=True, exist_ok=True)
+    work.mkdir(exist_ok=True)
+    return f"lowerdir={path},upperdir={upper},workdir={work}"
 
 
 def _only_child(pid: int) -> int:

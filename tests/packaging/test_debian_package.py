@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.packaging.debian_root import DebianRoot, copied
+from tests.packaging.debian_root import DebianRoot, entered
 from tests.packaging.tools import expect_tools
 from tests.waiting import wait_until
 
@@ -21,7 +21,7 @@ OPTIONS = "-r -a -B file:///srv/store /srv/data"
 @pytest.fixture
 def root(installed: Path, tmp_path: Path) -> Iterator[DebianRoot]:
     """Enter a fresh root where the package is installed and a directory waits to be backed up."""
-    with copied(installed, tmp_path / "root") as root:
+    with entered(installed, tmp_path / "changes") as root:
         root.shell("mkdir /srv/store /srv/data && chown tablesnap /srv/store && echo rows >/srv/data/a-Data.db")
         yield root
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.packaging.booted import BootedDebian, booted
-from tests.packaging.debian_root import copied
+from tests.packaging.debian_root import entered
 from tests.packaging.tools import expect_tools
 from tests.s3_servers import S3Server
 from tests.waiting import wait_until
@@ -25,15 +25,15 @@ pytestmark = pytest.mark.packaging
 @pytest.fixture(scope="module")
 def machine(package: Path, installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BootedDebian]:
     """A Debian that runs, with the package installed."""
-    path = tmp_path_factory.mktemp("booted") / "debian"
-    with copied(installed, path) as root:
+    changes = tmp_path_factory.mktemp("booted")
+    with entered(installed, changes) as root:
         root.run("apt-get", "--quiet", "--yes", "install", "--no-install-recommends", "systemd-sysv")
         for unit in ("tablesnap", "tablesnap@"):
-            folder = path / f"etc/systemd/system/{unit}.service.d"
+            folder = root.path / f"etc/systemd/system/{unit}.service.d"
             folder.mkdir(parents=True)
             (folder / "test.conf").write_text(DROP_IN)
-        with booted(path) as one:
-            yield one
+    with booted(installed, changes) as one:
+        yield one
 
 
 @pytest.fixture
