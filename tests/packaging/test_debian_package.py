@@ -60,10 +60,12 @@ def test_the_package_does_not_know_where_it_was_built(package: Path, tmp_path: P
     assert [path for path in (tmp_path / "package").rglob("*") if path.is_file() and place in path.read_bytes()] == []
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_runs(root: DebianRoot, command: str) -> None:
-    assert root.run(command, "--version").stdout.startswith(f"{command} 2.")
-    assert root.run(command, "--help").stdout.startswith("usage: ")
+def test_all_five_commands_run(root: DebianRoot) -> None:
+    versions = [root.run(command, "--version").stdout.split()[0] for command in COMMANDS]
+    helps = [root.run(command, "--help").stdout for command in COMMANDS]
+
+    assert versions == COMMANDS
+    assert [text.split()[:2] for text in helps] == [["usage:", command] for command in COMMANDS]
 
 
 def test_no_module_is_compiled_again_when_root_runs_a_command(root: DebianRoot) -> None:
@@ -105,7 +107,7 @@ def test_it_backs_up_and_stops(root: DebianRoot) -> None:
     assert status(root) == 0
     assert "running already" in root.run(INIT, "start").stdout
     wait_until(stored(root, "a-Data.db"), "the file that was there")
-    root.shell("echo more >/srv/data/b-Data.db")
+    root.shell("echo more >/srv/b-Data.db && mv /srv/b-Data.db /srv/data/")
     wait_until(stored(root, "b-Data.db"), "the file that came")
     root.run(INIT, "stop")
     assert status(root) == 3
@@ -240,7 +242,7 @@ def test_removal_stops_the_daemon_and_keeps_the_configuration(root: DebianRoot) 
     assert not (root.path / "usr/lib/tablesnap").exists()
     assert "RUN=yes" in root.run("cat", DEFAULTS).stdout
     # What is left of the script without the program says nothing and harms nothing.
-    assert root.run(INIT, "start").stdout == ""
+    assert root.run("/bin/sh", INIT, "start").stdout == ""
 
 
 def test_a_purge_leaves_the_backup_and_its_owner_alone(root: DebianRoot) -> None:
