@@ -85,14 +85,69 @@ def test_the_key_of_an_index_that_was_purged_is_never_taken_again(store: MemoryS
     assert first not in (second, *shrunk)
 
 
-def test_a_daemon_that_starts_again_takes_no_key_of_an_index_that_was_purged(store: MemoryStore) -> None:
-    first = Catalog(store, KEYS).write(index("nb-1-big-Data.db"))
-    Catalog(store, KEYS).write(index("nb-1-big-Data.db", seconds=1))
-    store.delete([first])
+def test_nor_is_it_when_its_file_comes_back_after_others(store: MemoryStore, catalog: Catalog, clock: Clock) -> None:
+    purged = [catalog.write(index(f"nb-{number}-big-Data.db", seconds=number)) for number in (1, 2)]
+    catalog.write(index("nb-3-big-Data.db", seconds=3))
+    store.delete(purged)
+
+    again = [catalog.write(index(f"nb-{number}-big-Data.db", seconds=3 + number)) for number in (1, 2)]
+    clock.advance(seconds=1)
+    later = catalog.write(index("nb-4-big-Data.db", seconds=6))
+
+    assert not set(again) & set(purged)
+    assert later == "n:/d/nb-4-big-Data.db-listdir.json"
+
+
+def test_a_daemon_that_starts_again_takes_no_key_of_an_index_that_was_purged(store: MemoryStore, clock: Clock) -> None:
+    first = Catalog(store, KEYS).write(index("nb-1-big-Data.db", "nb-2-big-Data.db"))
+    for seconds, name in enumerate(("nb-1-big-Data.db", "nb-1-big-Data.db"), 1):
+        clock.advance(seconds=1)
+        catalog = Catalog(store, KEYS)
+        catalog.survey(["/d"], ["/d"])
+        newest = catalog.write(index(name, seconds=seconds))
+    store.delete(set(objects(store)) - {newest})  # what a purge takes: all but the newest
     catalog = Catalog(store, KEYS)
     catalog.survey(["/d"], ["/d"])
 
-    assert catalog.write(index("nb-1-big-Data.db", seconds=2)) != first
+    assert catalog.write(index("nb-2-big-Data.db", seconds=5)) != first
+    assert catalog.read(newest).latest_name == "nb-2-big-Data.db"
+
+
+def test_where_the_newest_index_does_not_say_which_name_was_the_latest_those_that_are_there_do(
+    store: MemoryStore, catalog: Catalog, clock: Clock
+) -> None:
+    for name in ("nb-8-big-Data.db", "nb-9-big-Data.db~20261122T202517123456Z", "nb-7-big-Data.db"):
+        clock.advance(seconds=1)
+        put(store, f"n:/d/{name}-listdir.json", b'{"/d": []}')  # 1.x's
+    catalog.survey(["/d"], ["/d"])
+
+    taken = catalog.write(index("nb-9-big-Data.db"))
+    free = catalog.write(index("nb-10-big-Data.db", seconds=1))
+
+    assert taken == "n:/d/nb-9-big-Data.db~20261122T202517123457Z-listdir.json", "the other moment is taken as well"
+    assert free == "n:/d/nb-10-big-Data.db-listdir.json"
+
+
+def test_where_the_newest_index_cannot_be_read_no_later_one_takes_a_plain_key(
+    store: MemoryStore, catalog: Catalog, clock: Clock
+) -> None:
+    put(store, "n:/d/nb-1-big-Data.db-listdir.json", b"no JSON")
+    catalog.survey(["/d"], ["/d"])
+    clock.advance(seconds=1)
+    first = catalog.write(index("nb-2-big-Data.db"))
+    catalog = Catalog(store, KEYS)
+    catalog.survey(["/d"], ["/d"])
+
+    second = catalog.write(index("nb-3-big-Data.db", seconds=1))
+
+    assert first == "n:/d/nb-2-big-Data.db~20261122T202517123456Z-listdir.json"
+    assert second == "n:/d/nb-3-big-Data.db~20261122T202518123456Z-listdir.json"
+
+
+def test_what_was_taken_in_one_directory_of_a_table_is_free_in_another(catalog: Catalog) -> None:
+    catalog.write(index("nb-9-big-Data.db", directory="/d"))
+
+    assert catalog.write(index("nb-3-big-Data.db", directory="/e")) == "n:/e/nb-3-big-Data.db-listdir.json"
 
 
 def test_an_index_named_after_a_file_beside_its_plain_key_is_an_index_of_that_directory(catalog: Catalog) -> None:
@@ -272,7 +327,7 @@ def test_each_root_is_listed_once_and_only_the_newest_indexes_are_read(store: Me
     catalog = Catalog(store, KEYS)
     for number in range(20):
         clock.advance(seconds=1)
-        catalog.write(index(f"a{number}"))
+        catalog.write(index(f"a{number:02}"))
     around = Around(store)
 
     Catalog(around, KEYS).survey(["/d/below/", "/d", "/d/", "/d_archive", "/d/below"], ["/d", "/d/below"])

@@ -124,7 +124,9 @@ def test_a_truncated_table_has_a_restore_point_that_holds_nothing(
     key = catalog.write(part(FIRST, seconds=1))
 
     assert key == "n:/disk1/ks/t-1/~20261122T202518123456Z-listdir.json"
-    assert catalog.survey([FIRST], [FIRST]).newest == {FIRST: part(FIRST, seconds=1)}
+    assert catalog.survey([FIRST], [FIRST]).newest == {
+        FIRST: replace(part(FIRST, seconds=1), latest_name="nb-1-big-Data.db")
+    }
 
 
 def test_two_restore_points_of_one_moment_that_hold_nothing_are_both_kept(catalog: Catalog) -> None:

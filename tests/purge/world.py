@@ -48,6 +48,7 @@ class Stepping(Around):
         self._dies_at = dies_at
         self._number = 0
         self._deletions = 0
+        self.is_late = False  # what is deleted now is not looked at again before
 
     def before(self, request: str) -> None:
         if request.startswith("read"):
@@ -62,6 +63,7 @@ class Stepping(Around):
     def delete(self, keys: Iterable[str]) -> None:
         keys = list(keys)
         self._deletions += 1
+        self.is_late = not is_index(keys[0])
         if self._dies_at in (self._number + 1, -self._deletions):
             # A joint deletion has no order, and any part of it may have been done.
             drawn = random.Random(f"{self._number} {keys}")

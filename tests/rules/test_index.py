@@ -78,6 +78,7 @@ def indexes(draw: st.DrawFn) -> Index:
         whole=whole,
         covers=tuple(draw(st.lists(paths, max_size=2))),
         unexplained=tuple(draw(st.lists(names, max_size=2))),
+        latest_name=draw(st.none() | st.just("") | names),
     )
 
 
@@ -135,7 +136,7 @@ def test_another_directory_s_entry_has_a_key_only_where_it_is_not_the_plain_one(
 def test_what_an_index_of_one_directory_has_no_use_for_is_not_in_it() -> None:
     spelt = json.loads(encode(replace(index_of(plain("a")), seen_at=MOMENT), BELOW))["tablesnap"]
 
-    assert not {"others", "whole", "covers", "unexplained"} & spelt.keys()
+    assert not {"others", "whole", "covers", "unexplained", "latest_name"} & spelt.keys()
 
 
 def whole() -> dict[str, Any]:

@@ -5,18 +5,20 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from threading import Lock
 
 from tablesnap.errors import AlreadyStored, NoSuchObject, StoreRefused, UnreadableIndex
 from tablesnap.rules.index import Index, StoredFile, decode, encode, newest_file
 from tablesnap.rules.index_parts import newest_of, project, when
 from tablesnap.rules.keys import Keys, directory_of, index_key, is_index
+from tablesnap.rules.taken import LatestName, is_free, later_of, name_of, name_of_index
 from tablesnap.store.port import Content, Listed, Store
 
 log = logging.getLogger(__name__)
 
 READERS = 8  # indexes read at a time
-# In the place of one that was there and cannot be read. It vouches for nothing.
-_UNREADABLE = Index(directory="", names=(), format=1)
+# In the place of one that was there and cannot be read. It vouches for nothing, and nobody knows what it said.
+_UNREADABLE = Index(directory="", names=(), latest_name=None, format=1)
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Catalog:
     def __init__(self, store: Store, keys: Keys) -> None:
         self._store = store
         self._keys = keys
-        self._last: dict[str, Index] = {}  # by directory path, its part of the newest restore point that is known of
+        self._latest_names: dict[str, LatestName] = {}  # by directory path; one that is not in it has no index
+        self._lock = Lock()  # a directory that comes anew is surveyed while an index of it may be on its way
 
     def survey(self, roots: Iterable[str], directories: Collection[str], keys: Collection[str] = ()) -> Survey:
         """Find the newest index of each of *directories*, all below *roots*, and which of *keys* are taken.
@@ -55,16 +58,17 @@ class Catalog:
             for listed in self._store.list(self._keys.below(root)):
                 if is_index(listed.key) and directory_of(listed.key) in wanted:
                     _keep_newest(indexes.setdefault(directory_of(listed.key), []), listed)
+                    # Of every index: those of 1.x, and early ones of ours, do not say which name was the latest.
+                    self._note_name(wanted[directory_of(listed.key)], name_of_index(listed.key))
                 elif listed.key in keys:
                     taken.add(listed.key)
         newest, points = self._resolve({wanted[key]: candidates for key, candidates in indexes.items()})
-        self._last |= newest
         return Survey(newest=newest, taken=frozenset(taken), points=points)
 
     def _resolve(self, indexes: Mapping[str, list[Listed]]) -> tuple[dict[str, Index], dict[str, Index]]:
         """Read what a survey found for each directory: return `Survey.newest` and `Survey.points`."""
         with ThreadPoolExecutor(READERS, thread_name_prefix="survey") as readers:
-            found = dict(zip(indexes, readers.map(self._newest, indexes.values()), strict=True))
+            found = dict(zip(indexes, readers.map(self._newest, indexes, indexes.values()), strict=True))
             # Each is read once, also where several directories name it, or where it is the newest of its own.
             read = {key: index for key, index in found.values() if not index.whole}
             named = sorted({index.whole for _, index in found.values() if index.whole} - read.keys())
@@ -90,34 +94,28 @@ class Catalog:
 
     def _write(self, index: Index, files: Mapping[str, StoredFile]) -> str:
         """Store *index*, whose directory holds *files*; in the index itself only if it names no other for them."""
-        part = replace(index, files=files)
+        newest = newest_file(files)
+        name = name_of(newest.key) if newest else ""
+        latest = self._latest_names.get(index.directory, "")
+        index = replace(index, latest_name="" if later_of(latest, name) == name else latest)
         if index.whole:
             index = replace(index, files={}, others={}, next=())
         directory_key = self._keys.below(index.directory)
         content = Content.of(encode(index, directory_key))
-        newest = newest_file(files)
-        for key in _names(newest, directory_key, index.seen_at, is_new=self._is_new(newest, index.directory)):
+        for key in _names(newest, directory_key, index.seen_at, is_free=is_free(name, latest)):
             try:
                 self._store.create(key, content, content_type="application/json")
             except AlreadyStored:
                 if not self._holds(key, content):
-                    continue  # an earlier restore point has that key: the set shrank, or a component was rewritten
+                    continue  # two that see the same directory
                 # By an earlier try, whose answer was lost.
-            self._last[index.directory] = part
+            self._note_name(index.directory, name)
             return key
         raise AssertionError("there is always a later moment")
 
-    def _is_new(self, newest: StoredFile | None, directory: str) -> bool:
-        """Say whether no restore point of *directory* held *newest* before: its index's plain key was never taken then.
-
-        A key is never used twice, even after a purge: of two purges at once, the later would take the new index for
-        the old. What the last restore point did not hold, and an earlier one did, is an object that is relied on for
-        its youth; and a purge forgets no index that is as young (`rules.purging`).
-        """
-        last = self._last.get(directory)
-        if last is None or newest is None:
-            return True
-        return last is not _UNREADABLE and all(file.key != newest.key for file in last.files.values())
+    def _note_name(self, directory: str, name: LatestName) -> None:
+        with self._lock:
+            self._latest_names[directory] = later_of(self._latest_names.get(directory, ""), name)
 
     def _holds(self, key: str, content: Content) -> bool:
         try:
@@ -132,9 +130,11 @@ class Catalog:
         except UnreadableIndex as error:
             raise UnreadableIndex(f"the index {key} cannot be read: {error}") from error
 
-    def _newest(self, candidates: list[Listed]) -> tuple[str, Index]:
+    def _newest(self, directory: str, candidates: list[Listed]) -> tuple[str, Index]:
         """Return the newest of *candidates*, all of which the store dates to the same, latest moment, and its key."""
         indexes = [(listed.key, self._read_or_tell(listed.key)) for listed in candidates]
+        for _, index in indexes:
+            self._note_name(directory, index.latest_name)
         return max(indexes, key=lambda one: when(one[1]))
 
     def _read_or_tell(self, key: str) -> Index:
@@ -164,13 +164,13 @@ def _part(point: Index, directory: str, index: Index) -> Index:
         return _unreadable(UnreadableIndex(f"the index {index.whole} is no restore point of the table: {error}"))
 
 
-def _names(newest: StoredFile | None, directory_key: str, moment: datetime | None, *, is_new: bool) -> Iterator[str]:
-    """Yield the keys an index may take, in order: after the *newest* file if that *is_new*, then with a moment as well.
+def _names(newest: StoredFile | None, directory_key: str, moment: datetime | None, *, is_free: bool) -> Iterator[str]:
+    """Yield the keys an index may take, in order: the plain one if that *is_free*, then those with a moment.
 
     The index of a directory that holds nothing is named after the moment alone.
     """
     assert moment is not None, "an index of ours has its moment"
-    if newest is not None and is_new:
+    if newest is not None and is_free:
         yield index_key(newest.key)
     while True:
         yield index_key(newest.key if newest else directory_key, moment)

@@ -46,7 +46,7 @@ def purge(store: Store, timeline: Timeline, plan: Plan, terms: Terms, note: Note
     now_there = {one.key: one.modified for one in list_again(store, timeline, Objects()).indexes}
     for one in (*plan.pointers, *plan.indexes):
         if now_there.get(one.key, one.modified) != one.modified:
-            # Another purge deleted it, and a daemon wrote a restore point of today under its key.
+            # Ours takes no key twice (`rules.taken`), but a daemon of 1.x overwrites, and so records today under it.
             done.faults.append(Fault(one.key, timeline.name, "it was written anew since the plan was made; try again"))
     if done.faults:
         return done

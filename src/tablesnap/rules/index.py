@@ -16,6 +16,7 @@ from tablesnap.rules import index_fields as field_of
 from tablesnap.rules import sstable
 from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.keys import directory_of
+from tablesnap.rules.taken import LatestName
 
 FORMAT = 2
 _OURS = "tablesnap"
@@ -71,6 +72,9 @@ class Index:
     whole: str = ""  # the key of the index that holds the files of all directories of the table; none are here then
     covers: tuple[str, ...] = ()  # the directories of the table that were watched by who wrote this
     unexplained: tuple[str, ...] = ()  # stems of sstables that went without a transaction since the last restore point
+    # The latest name, in the order of `rules.taken`, that an earlier index of the directory was named after; empty if
+    # that is not later than the name of this one, None if nobody knows.
+    latest_name: LatestName = ""
     format: int = FORMAT
 
     def keys(self, directory_key: str) -> set[str]:
@@ -145,6 +149,8 @@ def encode(index: Index, directory_key: str) -> bytes:
         ours["covers"] = list(index.covers)
     if index.unexplained:
         ours["unexplained"] = list(index.unexplained)
+    if index.latest_name != "":
+        ours["latest_name"] = index.latest_name
     return json.dumps({index.directory: list(index.names), _OURS: ours}, separators=(",", ":")).encode("ascii")
 
 
@@ -203,12 +209,17 @@ def _ours(directory: str, names: tuple[str, ...], ours: dict[str, Any], director
         whole=field_of.text(ours.get("whole", "")),
         covers=field_of.texts(ours.get("covers", [])),
         unexplained=field_of.texts(ours.get("unexplained", [])),
+        latest_name=_latest_name(ours.get("latest_name", "")),
     )
     if directory in index.others:
         raise ValueError(f"{directory} is the index's own directory and one of the others")
     if index.whole and (index.files or index.others):
         raise ValueError("it has files of its own, and another index for its files")
     return index
+
+
+def _latest_name(spelt: object) -> LatestName:
+    return None if spelt is None else field_of.text(spelt)
 
 
 def _files(spelt: object, owners: list[Owner], directory_key: str) -> dict[str, StoredFile]:

@@ -74,7 +74,7 @@ def _reasons(records: Sequence[Record], retention: Retention) -> Iterable[tuple[
     yield ordered[-1].key, "the newest"
     for record in ordered:
         if record.stored_at > retention.settled:
-            # A daemon may take its key again, and another purge would take the new one for this.
+            # A moment that comes twice, as a clock is set back, would be in the keys of this one and of a new one.
             yield record.key, "younger than the grace period"
     if complete:
         yield complete[-1].key, "the newest complete one"

@@ -1,0 +1,55 @@
+"""Which plain keys the indexes of a directory may have had: none is taken twice, though a purge may have freed it.
+
+Of two purges at once, the later would take the new index under such a key for the old one, and delete it. What was
+taken cannot be told from what is stored. So names have an order, the latest that an index was named after is kept in
+the newest index, which no purge takes, and an index gets its plain key only if its name comes after that.
+"""
+
+import re
+
+from tablesnap.rules import sstable
+from tablesnap.rules.keys import INDEX_ENDING, directory_of, plain_of
+
+# The latest name that an index of a directory was named after; empty where there was none, None where nobody knows.
+LatestName = str | None
+
+_GENERATION = re.compile(r"-([0-9]+|[0-9a-z]{4}_[0-9a-z]{4}_[0-9a-z]{18})-(?:[a-z]+-)?\Z", re.ASCII)
+# Not after a checksum: that may be the moment of the object, which stands in the plain key of its index.
+_MOMENT = re.compile(r"(?<!~[0-9a-f]{16})~[0-9]{8}T[0-9]{12}Z\Z", re.ASCII)
+
+
+def is_free(name: str, latest: LatestName) -> bool:
+    """Say whether no index can have been named after *name*, in a directory where *latest* is the latest name."""
+    return latest is not None and (not latest or _order_of(name) > _order_of(latest))
+
+
+def later_of(one: LatestName, other: LatestName) -> LatestName:
+    """Return the later of two names; what nobody knows is later than all."""
+    if one is None or other is None:
+        return None
+    return max(one, other, key=_order_of)
+
+
+def name_of(key: str) -> str:
+    """Return the name of the object under *key* in its directory."""
+    return key[len(directory_of(key)) :]
+
+
+def name_of_index(key: str) -> str:
+    """Return the name that the index under *key* was named after."""
+    return _MOMENT.sub("", name_of(key).removesuffix(INDEX_ENDING))
+
+
+def _order_of(name: str) -> tuple[int, int, str, str]:
+    """Return what names are ordered by: those of sstables last, by generation, so that most come in this order.
+
+    It must never change: what an index says was the latest by this order. A generation is a number or, where Cassandra
+    4.1 and later were told so, an id that begins with a moment, and that text orders. Other names are ordered as text.
+    """
+    component = sstable.parse(plain_of(name))
+    generation = _GENERATION.search(component.stem) if component is not None else None
+    if generation is None:
+        return 0, 0, "", name
+    if generation[1].isdecimal():
+        return 1, int(generation[1]), "", name
+    return 2, 0, generation[1], name
