@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum, auto
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +25,7 @@ import pytest
 from botocore.config import Config
 
 START_TIMEOUT_SECONDS = 60
+NO_MOTO = "moto is not installed: pip install 'moto[s3]' flask flask-cors"
 
 
 @dataclass(frozen=True)
@@ -101,11 +103,41 @@ def await_port(server: subprocess.Popen[bytes], port: int) -> None:
 def moto_server() -> Iterator[S3Server]:
     """Run moto in a process of its own, so that its memory is not counted as ours."""
     if importlib.util.find_spec("moto") is None or importlib.util.find_spec("flask") is None:
-        skip_or_fail("moto is not installed: pip install 'moto[s3]' flask flask-cors")
+        skip_or_fail(NO_MOTO)
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with running(command, port, dict(os.environ)):
         yield S3Server(f"http://127.0.0.1:{port}", access_key="moto-access", secret_key="moto-secret")
+
+
+class DatingServer:
+    """A moto in this process, whose objects can be given another date: it has the only clock that a test may set."""
+
+    def __init__(self, server: S3Server) -> None:
+        self.server = server
+
+    def date(self, bucket: str, key: str, when: datetime) -> None:
+        """Have the object under *key* look as if it had been stored at this moment."""
+        from moto.core.models import DEFAULT_ACCOUNT_ID
+        from moto.s3.models import s3_backends
+
+        s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[bucket].keys[key].last_modified = when.replace(tzinfo=None)
+
+
+@contextmanager
+def dating_server() -> Iterator[DatingServer]:
+    """Run a moto whose objects can be dated."""
+    if importlib.util.find_spec("moto") is None or importlib.util.find_spec("flask") is None:
+        skip_or_fail(NO_MOTO)
+    from moto.server import ThreadedMotoServer
+
+    moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    moto.start()
+    try:
+        host, port = moto.get_host_and_port()
+        yield DatingServer(S3Server(f"http://{host}:{port}", access_key="moto-access", secret_key="moto-secret"))
+    finally:
+        moto.stop()
 
 
 def versitygw_program() -> str | None:

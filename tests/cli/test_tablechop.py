@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from tests.catalog.stored import Past
 from tests.cli.process import UNANSWERED, environment
-from tests.s3_servers import S3Server
+from tests.s3_servers import S3Server, dating_server
 
 from tablesnap.cli.tablechop_flags import parse
 from tablesnap.errors import UsageError
 from tablesnap.rules.keys import is_index
+from tablesnap.store.s3 import S3Options, S3Store
 
 TABLECHOP = "import sys; from tablesnap.cli.tablechop import main; sys.exit(main())"
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -373,3 +374,44 @@ def test_what_is_in_use_is_kept_from_a_bucket_s_own_rules(moto_endpoint: S3Serve
     assert without.returncode == 1
     assert "tablechop: copied 0 objects onto themselves" in done.stderr  # no index names it
     assert done.returncode == 0
+
+
+def test_only_what_is_in_use_and_past_half_of_its_time_is_copied_onto_itself() -> None:
+    with dating_server() as dating:
+        server, name = dating.server, "chop-aged"
+        client, due = server.client(), f"node1:{USERS}/nb-2-big-"
+        server.make_bucket(name)
+        rule = {"ID": "a", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 60}}
+        client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [rule]})
+        store = S3Store(name, S3Options(server.access_key, server.secret_key, endpoint_url=server.endpoint_url))
+        past = Past(store, lambda when, key: dating.date(name, key, when) if key else None)
+        past.table(USERS, [1, 2], ago(days=50))
+        past.table(USERS, [2, 3], ago(days=1))
+        before = seen(client, name)
+        access = {"AWS_ACCESS_KEY_ID": server.access_key, "AWS_SECRET_ACCESS_KEY": server.secret_key}
+        line = ("--freshen", "--endpoint-url", server.endpoint_url, "--aws-region", "us-east-1", name, DATA)
+
+        planned = run("--dry-run", *line, **access)
+        untouched = seen(client, name)
+        done = run(*line, **access)
+        after = seen(client, name)
+        again = run(*line, **access)
+
+    assert planned.stdout == f"{USERS}\n  due: 5 objects, 7.8 KiB\n"
+    assert "tablechop: would copy 5 objects onto themselves" in planned.stderr
+    assert untouched == before
+    assert "tablechop: copied 5 objects onto themselves" in done.stderr
+    copied = {key for key in after if after[key] != before[key]}
+    assert copied == {key for key in before if key.startswith(due) and not is_index(key)}
+    assert all(after[key][1:] == before[key][1:] for key in before), "but for its date, it is what it was"
+    assert "tablechop: copied 0 objects" in again.stderr
+    assert [one.returncode for one in (planned, done, again)] == [0, 0, 0]
+
+
+def seen(client: Any, bucket: str) -> dict[str, tuple[datetime, bytes, Mapping[str, str]]]:
+    """Return the date, the body and the metadata of every object."""
+    found = {}
+    for listed in client.list_objects_v2(Bucket=bucket)["Contents"]:
+        answer = client.get_object(Bucket=bucket, Key=listed["Key"])
+        found[listed["Key"]] = answer["LastModified"], answer["Body"].read(), answer["Metadata"]
+    return found
