@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.rules.test_keys import names
 
-from tablesnap.rules.keys import index_key
-from tablesnap.rules.taken import LatestName, is_free, later_of, name_of_index
+from tablesnap.rules.taken import LatestName, is_free, later_of, name_of_index, to_be_told
 
 UUIDS = ("3gcl_0u4x_1c2d3wxyz012345678", "3gcl_0u50_0a2d3wxyz012345678", "3gd0_0000_0a2d3wxyz012345678")
 IN_ORDER = [
@@ -76,8 +75,14 @@ def test_an_index_was_named_after_what_its_key_says_without_its_moment(key: str,
     assert name_of_index(key) == name
 
 
-def test_the_moment_of_an_object_beside_others_is_taken_for_no_moment_of_its_index() -> None:
-    # It may be either's. Were it the object's and left out, the same key would be free again.
-    beside = "n:/d/a~00000000000000aa~20261122T202517123456Z"
+@pytest.mark.parametrize("name", ["a", "nb-7-big-Data.db~00000000000000aa", ""])
+def test_an_index_says_nothing_that_its_key_says(name: str) -> None:
+    assert to_be_told(name, name) == ""
+    assert to_be_told("zzz", name) == "zzz"
+    assert to_be_told(None, name) is None
 
-    assert not is_free("a~00000000000000aa~20261122T202517123456Z", name_of_index(index_key(beside)))
+
+def test_an_index_says_its_own_name_where_a_moment_that_is_part_of_it_could_be_taken_for_its_own() -> None:
+    name = "a~00000000000000aa~20261122T202517123456Z"
+
+    assert to_be_told(name, name) == name

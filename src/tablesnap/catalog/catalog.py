@@ -11,7 +11,7 @@ from tablesnap.errors import AlreadyStored, NoSuchObject, StoreRefused, Unreadab
 from tablesnap.rules.index import Index, StoredFile, decode, encode, newest_file
 from tablesnap.rules.index_parts import newest_of, project, when
 from tablesnap.rules.keys import Keys, directory_of, index_key, is_index
-from tablesnap.rules.taken import LatestName, is_free, later_of, name_of, name_of_index
+from tablesnap.rules.taken import LatestName, is_free, later_of, name_of, name_of_index, to_be_told
 from tablesnap.store.port import Content, Listed, Store
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class Catalog:
         newest = newest_file(files)
         name = name_of(newest.key) if newest else ""
         latest = self._latest_names.get(index.directory, "")
-        index = replace(index, latest_name="" if later_of(latest, name) == name else latest)
+        index = replace(index, latest_name=to_be_told(later_of(latest, name), name))
         if index.whole:
             index = replace(index, files={}, others={}, next=())
         directory_key = self._keys.below(index.directory)

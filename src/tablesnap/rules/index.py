@@ -72,8 +72,8 @@ class Index:
     whole: str = ""  # the key of the index that holds the files of all directories of the table; none are here then
     covers: tuple[str, ...] = ()  # the directories of the table that were watched by who wrote this
     unexplained: tuple[str, ...] = ()  # stems of sstables that went without a transaction since the last restore point
-    # The latest name, in the order of `rules.taken`, that an earlier index of the directory was named after; empty if
-    # that is not later than the name of this one, None if nobody knows.
+    # The latest name, in the order of `rules.taken`, that an index of the directory was named after, this one included;
+    # empty if its key says it, None if nobody knows.
     latest_name: LatestName = ""
     format: int = FORMAT
 

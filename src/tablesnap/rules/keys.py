@@ -59,7 +59,12 @@ def index_key(newest: str, moment: datetime | None = None) -> str:
 
 def file_of_index(key: str) -> str:
     """Return the plain key of the file whose arrival the index of this *key* recorded."""
-    return plain_of(_MOMENT.sub("", key.removesuffix(INDEX_ENDING)))
+    return plain_of(without_moment(key))
+
+
+def without_moment(key: str) -> str:
+    """Return the key that `index_key` made this *key* of an index from."""
+    return _MOMENT.sub("", key.removesuffix(INDEX_ENDING))
 
 
 def is_index(key: str) -> bool:

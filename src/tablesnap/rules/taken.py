@@ -8,14 +8,12 @@ the newest index, which no purge takes, and an index gets its plain key only if 
 import re
 
 from tablesnap.rules import sstable
-from tablesnap.rules.keys import INDEX_ENDING, directory_of, plain_of
+from tablesnap.rules.keys import directory_of, index_key, plain_of, without_moment
 
 # The latest name that an index of a directory was named after; empty where there was none, None where nobody knows.
 LatestName = str | None
 
 _GENERATION = re.compile(r"-([0-9]+|[0-9a-z]{4}_[0-9a-z]{4}_[0-9a-z]{18})-(?:[a-z]+-)?\Z", re.ASCII)
-# Not after a checksum: that may be the moment of the object, which stands in the plain key of its index.
-_MOMENT = re.compile(r"(?<!~[0-9a-f]{16})~[0-9]{8}T[0-9]{12}Z\Z", re.ASCII)
 
 
 def is_free(name: str, latest: LatestName) -> bool:
@@ -36,8 +34,16 @@ def name_of(key: str) -> str:
 
 
 def name_of_index(key: str) -> str:
-    """Return the name that the index under *key* was named after."""
-    return _MOMENT.sub("", name_of(key).removesuffix(INDEX_ENDING))
+    """Return the name that the index under *key* was named after, by its look: a moment may as well be the object's."""
+    return name_of(without_moment(key))
+
+
+def to_be_told(latest: LatestName, name: str) -> LatestName:
+    """Return what an index that is named after *name* must say, where *latest* is the latest name, its own included.
+
+    Nothing, if its key says it.
+    """
+    return "" if latest == name_of_index(index_key(name)) else latest
 
 
 def _order_of(name: str) -> tuple[int, int, str, str]:
