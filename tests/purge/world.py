@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from tests.stores import Around, Clock
 
@@ -29,6 +30,8 @@ TABLES = {
     "two": ("/d1/ks/two-" + "2" * 32, "/d2/ks/two-" + "2" * 32),
 }
 
+_decoded = lru_cache(maxsize=1 << 12)(decode)  # the same are looked at after every step
+
 Contents = dict[tuple[str, str], bytes]  # by directory and name
 
 
@@ -39,7 +42,7 @@ class DiedError(Exception):
 class Stepping(Around):
     """A store that lets others have their turn before a request, and a process die at one.
 
-    *dies_at* counts requests; below nothing, it counts deletions.
+    Each has the number of its request; numbers below nothing count deletions.
     """
 
     def __init__(self, store: Store, turns: dict[int, Callable[[], None]], *, dies_at: int | None = None) -> None:
@@ -64,12 +67,16 @@ class Stepping(Around):
         keys = list(keys)
         self._deletions += 1
         self.is_late = not is_index(keys[0])
+        turn = self._turns.get(-self._deletions)
+        if turn is not None:
+            turn()
         if self._dies_at in (self._number + 1, -self._deletions):
             # A joint deletion has no order, and any part of it may have been done.
             drawn = random.Random(f"{self._number} {keys}")
             self.store.delete(drawn.sample(keys, drawn.randint(0, len(keys))))
             raise DiedError
         super().delete(keys)
+        self.is_late = False
 
 
 @dataclass(frozen=True)
@@ -249,14 +256,14 @@ class World:
         """Whoever sees an index must be able to restore all it names, also one that was to be forgotten."""
         for listed in list(self.store.list("")):
             if is_index(listed.key):
-                index = decode(b"".join(self.store.read(listed.key)), directory_of(listed.key))
+                index = _decoded(b"".join(self.store.read(listed.key)), directory_of(listed.key))
                 for key in index.keys(directory_of(listed.key)) - set(index.next):
                     self.store.head(key)
 
 
 def restored(store: Store, key: str) -> Contents:
     """Return what a restore by the index under *key* gives."""
-    index = decode(b"".join(store.read(key)), directory_of(key))
+    index = _decoded(b"".join(store.read(key)), directory_of(key))
     return {
         (directory, name): b"".join(store.read(file.key))
         for directory, files in {index.directory: index.files, **index.others}.items()
