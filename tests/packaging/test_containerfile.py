@@ -15,15 +15,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from tests.daemon.harness import NODE, Bucket, wait_until, write_by_rename
+from tests.packaging.debian_root import make_root
 from tests.packaging.tools import expect_root, expect_tools
 
 from tablesnap import __version__
 
-# To bootstrap a Debian and to build on it takes longer than any other test may, on a machine that is busy.
-pytestmark = [pytest.mark.packaging, pytest.mark.timeout(600)]
+# One worker runs them all, so that the image is built once. To install a Debian and build on it takes long.
+pytestmark = [pytest.mark.packaging, pytest.mark.xdist_group("containerfile"), pytest.mark.timeout(1200)]
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "guide" / "supervisors.md"
@@ -38,20 +40,18 @@ for command in sys.argv[1:]:
 GROUP = 4242  # may read the database's files, as no other may
 # Of a hierarchy of control groups that is half the old kind and half the new, the runtime will have nothing.
 WITHOUT_CGROUPS = 'mount -t tmpfs none /sys/fs/cgroup && exec "$@"'
-MINIMAL_DEBIAN = ["--variant=minbase", "--include=python3,python3-venv,ca-certificates", "bookworm"]
 
 
 class Podman:
     """podman with a storage of its own, in a mount namespace of its own."""
 
-    def __init__(self, storage: Path) -> None:
-        self._storage = storage
+    def __init__(self, images: Path, run: Path) -> None:
+        self._storage = (f"--root={images}", f"--runroot={run}")
 
     def __call__(self, *words: str | Path, within: Path = ROOT) -> str:
         """Run a command of podman's to its end, and return what it printed."""
         command = ["unshare", "--mount", "sh", "-c", WITHOUT_CGROUPS, "sh", "podman", "--cgroup-manager=cgroupfs"]
-        command += [f"--root={self._storage}/images", f"--runroot={self._storage}/run"]
-        done = subprocess.run([*command, *words], capture_output=True, text=True, cwd=within)
+        done = subprocess.run([*command, *self._storage, *words], capture_output=True, text=True, cwd=within)
         assert done.returncode == 0, f"podman {words} ended with {done.returncode}: {done.stdout}{done.stderr}"
         return done.stdout
 
@@ -82,22 +82,21 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     expect_tools("podman", "crun", "debootstrap", "unshare")
     expect_root()
     here = tmp_path_factory.mktemp("podman")
-    podman, debian = Podman(here), here / "debian"
-    subprocess.run(["debootstrap", *MINIMAL_DEBIAN, str(debian)], check=True, capture_output=True)
+    debian = make_root(here / "debian", include=("python3", "python3-venv", "ca-certificates"))
     subprocess.run(["tar", "-C", str(debian), "-cf", str(here / "debian.tar"), "."], check=True)
-    podman("import", here / "debian.tar", BASE)
-
-    podman(
-        "build",
-        "--isolation=chroot",
-        "--layers=false",
-        f"--build-arg=BASE={BASE}",
-        *settings_of_pip(here),
-        *guides_command("build").split(),
-    )
-
-    yield podman
-    podman("rm", "--all", "--force")
+    with TemporaryDirectory() as run:  # podman wants it to be short: sockets are in it
+        podman = Podman(here / "images", Path(run))
+        podman("import", here / "debian.tar", BASE)
+        podman(
+            "build",
+            "--isolation=chroot",
+            "--layers=false",
+            f"--build-arg=BASE={BASE}",
+            *settings_of_pip(here),
+            *guides_command("build").split(),
+        )
+        yield podman
+        podman("rm", "--all", "--force")
 
 
 @pytest.fixture

@@ -161,8 +161,8 @@ class Connection:
         except BaseError as error:
             said = one_line(str(error).partition("\n\nDebug source:")[0])
             raise StoreRefused(
-                f"{self.place.of(None)} cannot be used: {said}; check AWS_* in the environment, and that the system has "
-                "certificates to trust (Debian: ca-certificates)"
+                f"{self.place.of(None)} cannot be used: {said}; check AWS_* in the environment, and that the system "
+                "has certificates to trust (Debian: ca-certificates)"
             ) from error
 
     def _credential(self) -> "S3Credential":
