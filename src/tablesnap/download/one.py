@@ -155,10 +155,11 @@ def _attributes(fetch: Fetch, head: Head | None) -> Attributes:
 
 def _is_there(folder: int, name: str, expected: Expected) -> bool:
     """Say whether the file is there already; raise `Taken` if something else is."""
-    if holds(name, expected.size, expected.checksum, expected.md5, folder=folder):
-        return True
+    # In this order, because another run may give the file its name at any moment: what is not there yet is not different.
     try:
         os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return False
+    if holds(name, expected.size, expected.checksum, expected.md5, folder=folder):
+        return True
     raise Taken("something different is there, and is only overwritten if that is asked for")
