@@ -155,7 +155,7 @@ def _attributes(fetch: Fetch, head: Head | None) -> Attributes:
 
 def _is_there(folder: int, name: str, expected: Expected) -> bool:
     """Say whether the file is there already; raise `Taken` if something else is."""
-    # In this order, because another run may give the file its name at any moment: what is not there yet is not different.
+    # In this order, as another run may give the file its name at any moment: what is not there yet is not different.
     try:
         os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
