@@ -48,7 +48,7 @@ class JournalHandler(logging.Handler):
             "SYSLOG_IDENTIFIER": self._identifier,
             "SYSLOG_PID": str(os.getpid()),
             # The same for all lines of one kind, whatever names and sizes are in them.
-            "TABLESNAP_TEMPLATE": str(record.msg),
+            "TABLESNAP_TEMPLATE": str(record.__dict__.get("template", record.msg)),
             "TABLESNAP_THREAD": record.threadName or "",
             "CODE_FILE": record.pathname,
             "CODE_LINE": str(record.lineno),

@@ -44,7 +44,7 @@ class Signals:
     def _stop(self, number: int, _frame: FrameType | None) -> None:
         if self._stopping:
             self._before_exit()
-            # Each log line is flushed when it is written; to flush here could wait for the lock of a stuck handler.
+            # What is not in the log yet is lost: to wait for it could be to wait for a handler that is stuck.
             os._exit(EXIT_INTERRUPTED)
         self._stopping = True
         self.exit_code = EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_OK

@@ -47,6 +47,7 @@ def _run(options: "Options", visible: SecretVisible | None) -> int:
     signals = Signals()
     # Loaded only now, so that a wrong line is answered at once, and no signal kills the process while it starts.
     from tablesnap.cli.journal import JOURNAL_SOCKET
+    from tablesnap.cli.log_queue import LogQueue
     from tablesnap.cli.logs import set_up_logging
     from tablesnap.cli.notify import supervisor_of
     from tablesnap.cli.progress import progress_for
@@ -60,24 +61,28 @@ def _run(options: "Options", visible: SecretVisible | None) -> int:
     debug = bool(os.environ.get("TDEBUG"))
     # systemd says so to what it starts, and there the journal is the system's log.
     journal = JOURNAL_SOCKET if "JOURNAL_STREAM" in os.environ else None
-    set_up_logging(screen, log_format=options.log_format, debug=debug, syslog=syslog, journal_socket=journal)
+    lines = LogQueue(
+        set_up_logging(screen, log_format=options.log_format, debug=debug, syslog=syslog, journal_socket=journal)
+    )
     if visible is not None:
         log.warning("%s", visible)
     progress = progress_for(screen)
+    exit_code = EXIT_FAILED
     try:
         store = open_store(options.address, options.store)
         daemon = Daemon(options.settings, store, progress, supervisor=supervisor_of(os.environ))
         signals.direct(daemon, before_exit=screen.rescue)
         daemon.run()
+        exit_code = signals.exit_code
     except TablesnapError as error:
         if not syslog and options.log_format == "text":
             raise
         # Who reads a machine's log reads this there: an init script throws standard error away.
         log.critical("%s", error)
-        return EXIT_FAILED
     finally:
         progress.end()
-    return signals.exit_code
+        lines.finish(exit_code)
+    return exit_code
 
 
 def _fill_standard_descriptors() -> None:
