@@ -182,7 +182,8 @@ def _inline(node: SyntaxTreeNode) -> str:
         case "text":
             return prose(node.content)
         case "code_inline":
-            return BOLD.format(literal(node.content))
+            # What is typed stays on one line.
+            return BOLD.format(literal(node.content).replace(" ", "\\ "))
         case "softbreak":
             return " "
         case "em":

@@ -43,9 +43,9 @@ def output(*words: object, **environ: str) -> str:
     return done.stdout
 
 
-def rendered(page: Path) -> str:
+def rendered(page: Path, *, width: int = 80, encoding: str = "UTF-8") -> str:
     shown = output(
-        "man", "--warnings", "-E", "UTF-8", "-l", page, MANWIDTH="80", LC_ALL="C.UTF-8", MAN_KEEP_FORMATTING=""
+        "man", "--warnings", "-E", encoding, "-l", page, MANWIDTH=str(width), LC_ALL="C.UTF-8", MAN_KEEP_FORMATTING=""
     )
     return re.sub(r".\x08", "", shown)
 
@@ -134,6 +134,24 @@ def test_what_is_copied_from_a_page_is_what_is_typed(built: Path, command: Comma
     unfolded = " ".join(examples.replace("\\\n", " ").split())
     for line, _ in command.examples:
         assert " ".join(line.replace("\\\n", " ").split()) in unfolded
+
+
+@pytest.mark.packaging
+@EACH
+def test_a_page_says_the_same_on_a_terminal_that_knows_ascii_alone(built: Path, command: Command) -> None:
+    expect_tools("man")
+    page = built / "manual" / f"{command.name}.1"
+
+    assert rendered(page, encoding="ascii") == rendered(page)
+
+
+@pytest.mark.packaging
+def test_what_is_typed_stays_on_one_line_however_wide_the_terminal(built: Path) -> None:
+    expect_tools("man")
+    page = built / "manual" / "tablecheck.1"
+
+    for width in range(70, 100, 5):
+        assert "time() - tablesnap_check_timestamp_seconds" in rendered(page, width=width)
 
 
 BASH = """
