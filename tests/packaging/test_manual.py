@@ -2,9 +2,11 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from manual.completion import fish, zsh
 from manual.page import Unrenderable, page
 from manual.roff import control, literal
 from tests.packaging.tools import expect_tools
+
+from tablesnap.cli import options, tablecheck_flags, tablechop_flags, tablelist_flags, tableslurp_flags
 
 ROOT = Path(__file__).parents[2]
 EACH = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
@@ -74,6 +78,30 @@ def test_a_page_has_each_flag_once_as_a_term_and_ascii_alone(built: Path, comman
 
     terms = "\n".join(re.findall(r"^\.T[PQ]\n(\\fB\\-.*)$", source, re.MULTILINE)).replace("\\-", "-")
     assert sorted(re.findall(r"\\fB(--?[\w-]+)\\fR", terms)) == sorted(names_of(command))
+
+
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
+PARSE: Mapping[str, Callable[[Sequence[str]], object]] = {
+    "tablecheck": lambda words: tablecheck_flags.parse(words, {}, NOW),
+    "tablechop": lambda words: tablechop_flags.parse(words, {}),
+    "tablelist": lambda words: tablelist_flags.parse(words, {}, NOW),
+    "tableslurp": lambda words: tableslurp_flags.parse(words, {}, NOW),
+    "tablesnap": lambda words: options.parse(words, {}),
+}
+
+
+@EACH
+def test_each_example_is_a_line_that_its_command_understands(tmp_path: Path, command: Command) -> None:
+    lines = [shlex.split(line.replace("\\\n", " ")) for line, _ in command.examples]
+
+    for name, *words in lines:
+        # The commands look whether the directories are there: so below one of ours.
+        here = [f"{tmp_path}{word}" if word.startswith("/") else word for word in words]
+        for path in (Path(word) for word in here if word.startswith("/")):
+            (path.parent if path.suffix == ".prom" else path).mkdir(parents=True, exist_ok=True)
+        PARSE[name](here)
+
+    assert {name for name, *_ in lines} == {command.name}
 
 
 REFERENCE = (ROOT / "docs" / "reference" / "tablelist.md").read_text(encoding="utf-8")
