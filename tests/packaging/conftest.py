@@ -15,10 +15,9 @@ _LEFT_OUT = (".git", ".venv*", ".ci", ".*_cache", ".hypothesis", ".demo", "__pyc
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have one worker run the tests of the package, under ``--dist=loadgroup``: it is built once for all of them."""
+    """Give the tests of the package the time that it takes to build it."""
     for item in items:
         if "package" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("package"))
             item.add_marker(pytest.mark.timeout(1200))  # the first builds the package and installs a Debian
 
 

@@ -24,8 +24,8 @@ from tests.packaging.tools import expect_root, expect_tools
 
 from tablesnap import __version__
 
-# One worker runs them all, so that the image is built once. To install a Debian and build on it takes long.
-pytestmark = [pytest.mark.packaging, pytest.mark.xdist_group("containerfile"), pytest.mark.timeout(1200)]
+# To install a Debian and build on it takes long.
+pytestmark = [pytest.mark.packaging, pytest.mark.timeout(1200)]
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "guide" / "supervisors.md"
