@@ -147,7 +147,7 @@ END""")
     line = root.run("cat", f"/proc/{pid_of(root)}/cmdline").stdout.split("\0")
     assert "AKIDOLD" in line
     assert "verysecret" not in "".join(line)
-    assert "verysecret" not in root.run("cat", "/var/log/tablesnap.log").stdout
+    assert "verysecret" not in root.run("cat", "/var/log/tablesnap-init.log").stdout
 
 
 def test_a_pattern_is_given_as_it_is_written(root: DebianRoot) -> None:
