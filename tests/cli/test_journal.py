@@ -8,15 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.cli.sockets import listening
 
 from tablesnap.cli.journal import JournalHandler, entry
 
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        listener.bind(str(tmp_path / "journal"))
-        listener.settimeout(60)  # so that an entry that never comes fails the test
+    with listening(str(tmp_path / "journal")) as listener:
         yield listener
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.process import run, running
+from tests.cli.sockets import listening
 
 from tablesnap.cli.logs import JSONFormatter, TextFormatter, set_up_logging
 from tablesnap.cli.screen import Screen
@@ -31,9 +32,7 @@ def _root_logger_restored() -> Iterator[None]:
 @pytest.fixture
 def syslog(tmp_path: Path) -> Iterator[socket.socket]:
     """The socket of a system log."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        listener.bind(str(tmp_path / "log"))
-        listener.settimeout(60)  # so that a line that never comes fails the test
+    with listening(str(tmp_path / "log")) as listener:
         yield listener
 
 
@@ -145,20 +144,17 @@ def test_a_store_that_refuses_is_said_in_json_where_the_log_is_json(tmp_path: Pa
     assert [json.loads(line)["level"] for line in done.stderr.splitlines()].count("CRITICAL") == 1
 
 
+def log_to(syslog: socket.socket, journal: Path) -> None:
+    """Set up a log as under systemd, with the *journal* or without it."""
+    where = {"syslog_socket": syslog.getsockname(), "journal_socket": str(journal)}
+    set_up_logging(Screen(), log_format="text", debug=False, syslog=True, **where)
+
+
 def test_the_journal_comes_before_syslog_where_both_are(
     tmp_path: Path, syslog: socket.socket, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
-        journal.bind(str(tmp_path / "journal"))
-        journal.settimeout(60)
-        set_up_logging(
-            Screen(),
-            log_format="text",
-            debug=False,
-            syslog=True,
-            syslog_socket=syslog.getsockname(),
-            journal_socket=journal.getsockname(),
-        )
+    with listening(str(tmp_path / "journal")) as journal:
+        log_to(syslog, tmp_path / "journal")
 
         LOG.warning("lost %s", "a")
 
@@ -167,14 +163,7 @@ def test_the_journal_comes_before_syslog_where_both_are(
 
 
 def test_without_a_journal_lines_go_to_syslog(tmp_path: Path, syslog: socket.socket) -> None:
-    set_up_logging(
-        Screen(),
-        log_format="text",
-        debug=False,
-        syslog=True,
-        syslog_socket=syslog.getsockname(),
-        journal_socket=str(tmp_path / "absent"),
-    )
+    log_to(syslog, tmp_path / "absent")
 
     LOG.warning("lost %s", "a")
 

@@ -6,26 +6,26 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from tests.cli.process import CONSOLE_SCRIPT, environment
+from tests.cli.sockets import listening
 from tests.waiting import wait_until
 
 from tablesnap.cli.notify import NotifySocket, supervisor_of
 from tablesnap.daemon.supervisor import Unsupervised
 
 
+@dataclass
 class Listener:
-    """A supervisor's socket, and what came through it."""
+    """A supervisor, and what came through its socket."""
 
-    def __init__(self, address: str) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(address)
-        self._socket.settimeout(60)  # so that what never comes fails the test
+    socket: socket.socket
 
     def next(self) -> str:
-        return self._socket.recv(65536).decode()
+        return self.socket.recv(65536).decode()
 
     def until(self, text: str) -> list[str]:
         """Return what comes up to the first that holds *text*, and it."""
@@ -34,15 +34,11 @@ class Listener:
             came.append(self.next())
         return came
 
-    def close(self) -> None:
-        self._socket.close()
-
 
 @pytest.fixture
 def listener(tmp_path: Path) -> Iterator[Listener]:
-    one = Listener(str(tmp_path / "notify"))
-    yield one
-    one.close()
+    with listening(str(tmp_path / "notify")) as one:
+        yield Listener(one)
 
 
 def test_a_daemon_is_ready_once_it_watches_and_says_what_it_is_about(listener: Listener, tmp_path: Path) -> None:
@@ -71,8 +67,9 @@ def test_a_daemon_is_ready_once_it_watches_and_says_what_it_is_about(listener: L
     assert "STOPPING=1" in stopping
 
 
-def test_a_daemon_that_is_stuck_feeds_no_watchdog(tmp_path: Path) -> None:
-    listener = Listener(str(tmp_path / "notify"))
+def test_a_watchdog_is_fed_four_times_in_its_time_however_often_the_daemon_comes_round(
+    listener: Listener, tmp_path: Path
+) -> None:
     moment = 0.0
     supervisor = NotifySocket(str(tmp_path / "notify"), watchdog_seconds=60, clock=lambda: moment)
 
@@ -80,20 +77,18 @@ def test_a_daemon_that_is_stuck_feeds_no_watchdog(tmp_path: Path) -> None:
     supervisor.alive()
     moment = 15.0
     supervisor.alive()
-    supervisor.status("said last")
+    supervisor.status(lambda: "said last")
 
     assert listener.until("said last") == ["WATCHDOG=1", "WATCHDOG=1", "STATUS=said last"]
-    listener.close()
 
 
 def test_a_name_that_is_no_file_is_understood() -> None:
     name = f"tablesnap-tests-{os.getpid()}"
-    listener = Listener(f"\0{name}")
 
-    supervisor_of({"NOTIFY_SOCKET": f"@{name}"}).ready()
+    with listening(f"\0{name}") as listener:
+        supervisor_of({"NOTIFY_SOCKET": f"@{name}"}).ready()
 
-    assert listener.next() == "READY=1"
-    listener.close()
+        assert listener.recv(65536) == b"READY=1"
 
 
 def test_without_a_supervisor_nothing_is_said_and_the_watchdog_of_another_process_is_not_fed(
@@ -110,20 +105,28 @@ def test_without_a_supervisor_nothing_is_said_and_the_watchdog_of_another_proces
     assert not another, "a child would take these for its own"
 
 
+def test_what_nobody_is_told_is_not_even_spelt() -> None:
+    looks = iter(["a look at every file that waits"])
+
+    Unsupervised().status(lambda: next(looks))
+
+    assert list(looks), "nobody has looked"
+
+
 def test_a_supervisor_that_is_gone_does_no_harm(tmp_path: Path) -> None:
     supervisor = NotifySocket(str(tmp_path / "absent"), watchdog_seconds=60)
 
     supervisor.ready()
     supervisor.alive()
-    supervisor.status("nobody reads this\nnor that")
+    supervisor.status(lambda: "nobody reads this\nnor that")
     supervisor.stopping()
 
 
 def test_a_status_is_one_line_and_is_said_once(listener: Listener, tmp_path: Path) -> None:
     supervisor = NotifySocket(str(tmp_path / "notify"))
 
-    supervisor.status("one\nMAINPID=1")
-    supervisor.status("one\nMAINPID=1")
+    supervisor.status(lambda: "one\nMAINPID=1")
+    supervisor.status(lambda: "one\nMAINPID=1")
     supervisor.ready()
 
     assert listener.until("READY=1") == ["STATUS=one\\x0aMAINPID=1", "READY=1"]

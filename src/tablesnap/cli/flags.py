@@ -68,6 +68,11 @@ def key_flags(add: AddArgument, *prefix: str) -> list[argparse.Action]:
     ]
 
 
+def parallel_flag(add: AddArgument, *names: str, default: int, what: str) -> argparse.Action:
+    """Add the flag that says how many of *what* are under way at a time."""
+    return add(*names, metavar="N", type=at_least(1), default=default, help=f"{what} at a time (default: %(default)s)")
+
+
 def last_flags(add: AddArgument) -> list[argparse.Action]:
     """Add the flags that print something and end."""
     return [

@@ -18,7 +18,8 @@ class LogQueue(logging.Handler):
     """Takes the place of the root logger's *handler*, and has it write each record, in order; nobody waits for it.
 
     It may be stuck for long: behind a pipe that nobody reads, a container's log driver, a terminal that is stopped, a
-    system log that hangs.
+    system log that hangs. The queue of the standard library would keep all lines, or say nothing of those it drops, and
+    loses what the journal is told of a line beside its text.
     """
 
     def __init__(self, handler: logging.Handler, *, limit: int = LIMIT) -> None:

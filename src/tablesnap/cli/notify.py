@@ -1,10 +1,10 @@
 """Tell systemd, or whatever else speaks its protocol, how the daemon fares: sd_notify(3)."""
 
-import contextlib
 import os
 import socket
 import time
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 
 from tablesnap.cli.printable import printable
 from tablesnap.daemon.supervisor import Supervisor, Unsupervised
@@ -51,8 +51,9 @@ class NotifySocket:
             self._next = now + self._every
             self._send("WATCHDOG=1")
 
-    def status(self, text: str) -> None:
+    def status(self, spell: Callable[[], str]) -> None:
         """Send STATUS=, if it is another than the last."""
+        text = spell()
         if text != self._status:
             self._status = text
             self._send(f"STATUS={printable(text)}")
@@ -63,5 +64,5 @@ class NotifySocket:
 
     def _send(self, assignment: str) -> None:
         # It went away, or does not read: there is nobody else to tell.
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             self._socket.sendto(assignment.encode(), self._address)

@@ -103,14 +103,7 @@ def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
     actions += flags.access_flags(parser.add_argument_group("the store").add_argument)
     add = parser.add_argument_group("other").add_argument
     actions += [
-        add(
-            "-t",
-            "--threads",
-            metavar="N",
-            type=flags.at_least(1),
-            default=THREADS,
-            help="objects checked at a time (default: %(default)s)",
-        ),
+        flags.parallel_flag(add, "-t", "--threads", default=THREADS, what="objects checked"),
         add("--json", action="store_true", help="one JSON object a line: each fault, each table, and the summary"),
         add("--textfile", metavar="FILE.prom", help="write figures for the textfile collector of node exporter"),
         *flags.last_flags(add),

@@ -101,14 +101,7 @@ def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
     actions += [
         add("-l", "--list-deletes", action="store_true", help="print the key of every object that is deleted"),
         add("--json", action="store_true", help="one JSON object a line"),
-        add(
-            "-j",
-            "--parallel",
-            metavar="N",
-            type=flags.at_least(1),
-            default=READERS,
-            help="indexes read at a time (default: %(default)s)",
-        ),
+        flags.parallel_flag(add, "-j", "--parallel", default=READERS, what="indexes read"),
         *flags.last_flags(add),
     ]
     return parser, actions

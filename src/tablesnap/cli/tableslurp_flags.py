@@ -109,14 +109,7 @@ def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
     actions += flags.access_flags(parser.add_argument_group("the store").add_argument, token="--token")
     add = parser.add_argument_group("other").add_argument
     actions += [
-        add(
-            "-t",
-            "--threads",
-            metavar="N",
-            type=flags.at_least(1),
-            default=THREADS,
-            help="files at a time (default: %(default)s)",
-        ),
+        flags.parallel_flag(add, "-t", "--threads", default=THREADS, what="files"),
         add("--dry-run", action="store_true", help="say what would be done, and stop"),
         add("--json", action="store_true", help="the plan, and how it ended, as a JSON object each"),
         *flags.last_flags(add),

@@ -63,7 +63,7 @@ log = logging.getLogger(__name__)
 TICK_SECONDS = 0.1
 ANNOUNCE_SECONDS = 0.5  # how often is said what was stored
 REPORT_SECONDS = 60.0  # how often is said what is still to be done
-STATUS_SECONDS = 2.0  # how often the supervisor is told the same
+STATUS_SECONDS = 10.0  # how often the supervisor is told the same
 SWITCH_SECONDS = 0.0005
 LAST_INDEXES = 2  # at a stop: the last one of an epoch that ends, and that of the next
 FINISH_SECONDS = 30.0  # how long a stop waits for what is in flight
@@ -268,7 +268,7 @@ class Daemon:
         now = self._now()
         if now >= self._next_status:
             self._next_status = now + STATUS_SECONDS
-            self._supervisor.status(self._spell_status())
+            self._supervisor.status(self._spell_status)
         if self._hints_lost:
             self._hints_lost = False
             self._rescan("more happens than can be followed")
@@ -293,6 +293,7 @@ class Daemon:
         for table in list(self._tables.tables.values()):
             if not table.begun and table.look_at is not None and now >= table.look_at:
                 self._begin_table(table, frozenset())
+                self._supervisor.alive()
         self._tables.tick(now)
         for table in list(self._tables.tables.values()):
             if not table.begun:
@@ -304,6 +305,7 @@ class Daemon:
                     table.note_change(now)
             if table_recording.is_due(table, now, self._settings.index_interval):
                 self._table_recorder.record(table)
+                self._supervisor.alive()
 
     def _rescan(self, reason: str) -> None:
         log.info("looking at every directory, because %s", reason)
@@ -411,6 +413,7 @@ class Daemon:
             self._warn_of_what_is_below()
         self._started = True
         self._supervisor.ready()
+        self._next_status = 0.0  # it is another one now
         self._survey(
             self._settings.paths,
             tuple(self._directories),
@@ -630,7 +633,7 @@ class Daemon:
         """End in order: what is in flight, then the indexes of what is stored, `FINISH_SECONDS` at most."""
         log.info("stopping: finishing what is in flight")
         self._supervisor.stopping()
-        self._supervisor.status("finishing what is in flight")
+        self._supervisor.status(lambda: "finishing what is in flight")
         deadline = self._now() + FINISH_SECONDS
         self._watcher.stop()
         self._questions.stop()
@@ -648,6 +651,7 @@ class Daemon:
             for table in self._tables.tables.values():
                 if table.begun and not table.index_in_flight and not table.absent:
                     self._table_recorder.record(table, at_stop=True)
+                    self._supervisor.alive()
             while self._now() < deadline and self._is_recording() and self._recordings.outage is None:
                 self._handle_waiting(TICK_SECONDS)
         self._announcer.announce(self._directories, self._now(), all_of_them=True)

@@ -1,5 +1,6 @@
 """How the daemon tells whoever started it how it fares."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -12,8 +13,8 @@ class Supervisor(Protocol):
     def alive(self) -> None:
         """Say that the daemon's one thread is not stuck. It is called often, and costs next to nothing."""
 
-    def status(self, text: str) -> None:
-        """Say in a line what the daemon is about."""
+    def status(self, spell: Callable[[], str]) -> None:
+        """Say what *spell* spells in a line; it looks at every file, so it is called only to tell somebody."""
 
     def stopping(self) -> None:
         """Say that the daemon was told to stop, and is finishing."""
@@ -28,7 +29,7 @@ class Unsupervised:
     def alive(self) -> None:
         """Say nothing."""
 
-    def status(self, text: str) -> None:
+    def status(self, spell: Callable[[], str]) -> None:
         """Say nothing."""
 
     def stopping(self) -> None:
