@@ -296,6 +296,35 @@ def test_a_directory_that_is_hinted_at_has_its_logs_opened(bench: Bench, table: 
     bench.close()
 
 
+def test_what_was_written_before_its_directory_was_watched_is_brought_too(bench: Bench, table: Table) -> None:
+    """Those heard of are enough to open it: without a look the filter, or a trie's Rows.db, would be lost in silence."""
+    transaction = table.begin("flush")
+    written = transaction.write()
+    before = "nb-1-big-Filter.db"
+
+    bench.witness.see(DirectoryHint(str(table.directories[0])))
+    for name in written.files.keys() - {before}:
+        bench.see(written.directory / name)
+    transaction.commit()
+    see_logs(bench, transaction)
+
+    assert bench.committed.brought == {name_of(written): tuple(sorted(written.files))}
+    assert before in {os.path.basename(pin.path) for pin in bench.committed.pins[name_of(written)]}
+    bench.close()
+
+
+def test_what_was_not_heard_because_events_were_lost_is_brought_too(bench: Bench, table: Table) -> None:
+    transaction = flush(bench, table, unseen=("nb-1-big-Filter.db",))
+
+    bench.witness.see(DirectoryHint(str(table.directories[0])))
+    transaction.commit()
+    see_logs(bench, transaction)
+
+    (written,) = transaction.added
+    assert bench.committed.brought == {name_of(written): tuple(sorted(written.files))}
+    bench.close()
+
+
 def test_no_log_stays_open_when_its_directory_is_gone(bench: Bench, table: Table) -> None:
     transaction = flush(bench, table)
     (log,) = transaction.logs

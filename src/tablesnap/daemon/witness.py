@@ -50,6 +50,7 @@ class Witness:
         self._logs: dict[str, dict[str, OpenLog]] = {}  # by the log's name, which all data directories share
         self._beside: dict[str, int] = {}  # how many logs are open in a directory
         self._seen: dict[str, dict[str, set[str]]] = {}  # components that appeared there meanwhile, by their stem
+        self._half_heard: set[str] = set()  # logs that were there before their directory was watched, or events were lost
         self._adding: set[Name] = set()  # what open additions are writing
         self._early: dict[Name, dict[str, Pin]] = {}  # and what is held of it already
         self._told: set[str] = set()
@@ -141,8 +142,14 @@ class Witness:
                 names = [entry.name for entry in entries if entry.name.endswith(".log")]
         except OSError:
             return  # whoever looks at the directory next says so
-        for name in filter(sstable.is_transaction_log, names):
+        logs = set(filter(sstable.is_transaction_log, names))
+        with self._lock:
+            # What these wrote before now nobody has heard of: at their end the directory is asked, not what was seen.
+            self._half_heard |= logs | {name for name, replicas in self._logs.items() if directory in replicas}
+        for name in sorted(logs):
             self._see_log(FileHint(directory, name, Happening.CREATED))
+        with self._lock:
+            self._half_heard &= self._logs.keys()  # those that were gone when they were to be opened
 
     def _forget(self, directory: str) -> None:
         with self._lock:
@@ -180,6 +187,7 @@ class Witness:
         if not replicas:
             del self._logs[name]
             self._told.discard(name)
+            self._half_heard.discard(name)
 
     def _read(self, name: str) -> Transaction | None:
         try:
@@ -215,7 +223,8 @@ class Witness:
         self._told.add(name)
         self._adding.difference_update(transaction.added)
         written_ns = self._logs[name][directory].written_ns
-        brought = {one: tuple(sorted(self._names(one))) for one in transaction.added}
+        heard = name not in self._half_heard
+        brought = {one: tuple(sorted(self._names(one, all_heard=heard))) for one in transaction.added}
         if transaction.outcome is Outcome.COMMITTED:
             # At once, and before anybody is told: from now on compaction may delete it.
             pins = {one: self._take(one, names) for one, names in brought.items()} if _adds(transaction) else {}
@@ -223,11 +232,15 @@ class Witness:
             self._tell(Committed(directory, transaction, moment, self._now(), brought, pins))
         self._let_go(transaction.added)
 
-    def _names(self, one: Name) -> Collection[str]:
-        """Return the components of an sstable: those that were seen to come, or a look where some were missed."""
+    def _names(self, one: Name, *, all_heard: bool) -> Collection[str]:
+        """Return the components of an sstable: those that were seen to come, or a look where some were missed.
+
+        That those seen are enough to open it does not say that they are all: of a table's first flush, which is on its
+        way when the directory is watched, whole files may have been written before.
+        """
         directory, stem = one
         names = self._seen.get(directory, {}).pop(stem, set())
-        if sstable.is_complete([name[len(stem) :] for name in names]):
+        if all_heard and sstable.is_complete([name[len(stem) :] for name in names]):
             return names
         with suppress(OSError), os.scandir(directory) as entries:
             return {entry.name for entry in entries if entry.name.startswith(stem)}
