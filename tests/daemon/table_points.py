@@ -1,5 +1,6 @@
 """What the store says of a table: its restore points, read back whole."""
 
+import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,22 +30,39 @@ def directory_below(data: Path, table: str = "t") -> Path:
 
 
 class Held(Around):
-    """A store that keeps requests waiting: those that *holds* picks, until they are let through."""
+    """A store that keeps requests waiting: those that *holds* picks, until they are let through, one by one or all."""
 
     def __init__(self, store: Store, holds: Callable[[str], bool]) -> None:
         super().__init__(store)
         self._holds = holds
-        self._through = threading.Event()
-        self.waiting: list[str] = []
+        self._changed = threading.Condition()
+        self._through: float = 0  # how many
+        self.waiting: list[str] = []  # those that were kept, in the order they came, with those let through meanwhile
 
     def before(self, request: str) -> None:
         super().before(request)
-        if self._holds(request) and not self._through.is_set():
+        if not self._holds(request):
+            return
+        with self._changed:
             self.waiting.append(request)
-            assert self._through.wait(60), "nobody let the request through"
+            place = len(self.waiting)
+            assert self._changed.wait_for(lambda: place <= self._through, 60), "nobody let the request through"
+
+    @property
+    def kept(self) -> int:
+        """How many are waiting now."""
+        return int(max(0, len(self.waiting) - self._through))
+
+    def let_one_through(self) -> None:
+        self._let_through(self._through + 1)
 
     def let_through(self) -> None:
-        self._through.set()
+        self._let_through(math.inf)
+
+    def _let_through(self, number: float) -> None:
+        with self._changed:
+            self._through = number
+            self._changed.notify_all()
 
 
 @contextmanager
@@ -85,7 +103,9 @@ def held(store: Store, holds: Callable[[str], bool]) -> Iterator[Held]:
 
 def creates(*stems: str) -> Callable[[str], bool]:
     """Pick the uploads of these sstables' components."""
-    return lambda request: request.startswith("create ") and any(f"/{stem}" in request for stem in stems)
+    return lambda request: (
+        request.startswith("create ") and not is_index(request) and any(f"/{stem}" in request for stem in stems)
+    )
 
 
 def contents_of(store: Store, index: Index) -> Contents:
