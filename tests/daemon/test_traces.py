@@ -89,7 +89,20 @@ class Scene:
                 faults.append(f"that of {table} is without {moving}, which were moved in")
             elif not self.replay.moving_in:
                 faults += self.faults_of(table, points[-1], LATER)
+            if points:
+                faults += self.differences(points[-1])
         return faults
+
+    def differences(self, point: Index) -> list[str]:
+        """Say which components of what is live were made since *point*, as an index is, or a component list anew."""
+        found = []
+        for life in filter(self.replay.is_live, self.lives_in(point)):
+            stored = {name for name in files_of(point)[life.directory] if name.startswith(life.stem)}
+            there = {name for name in look_at_directory(life.directory).files if name.startswith(life.stem)}
+            # A component that was dropped just now is stored all the same.
+            gone = {name for name in stored if f"{life.directory}/{name}" in self.replay.dropped}
+            found += [f"{life.directory}/{name} differs" for name in sorted((stored ^ there) - gone)]
+        return found
 
     def faults_of(self, table: str, point: Index, at: datetime) -> list[str]:
         """Say in what *point* is not what it should be as of the moment *at*."""
@@ -145,14 +158,7 @@ class Scene:
         assert not self.faults_of_newest()
         for table in self.tables():
             newest = self.points(table)[-1]
-            live = {life for life in self.lives_in(newest) if self.replay.is_live(life)}
-            assert newest.live or not live
-            for life in live:
-                stored = {name for name in files_of(newest)[life.directory] if name.startswith(life.stem)}
-                there = {name for name in look_at_directory(life.directory).files if name.startswith(life.stem)}
-                # A component that was dropped just now is stored all the same.
-                gone = {name for name in stored if f"{life.directory}/{name}" in self.replay.dropped}
-                assert stored - gone == there - gone
+            assert newest.live or not any(map(self.replay.is_live, self.lives_in(newest)))
 
     def insist_it_looks_like(self, mark: Step) -> None:
         """Insist that a look finds live what Cassandra called so."""
