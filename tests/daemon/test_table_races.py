@@ -136,7 +136,7 @@ def test_two_tables_share_the_uploads(data: Path, store: MemoryStore) -> None:
         other.truncate()
         wait_for_view(store, other.directories[0], [])  # so all that was before it is queued
         while not any("/quiet-" in request and request.endswith("-Data.db") for request in slow.waiting):
-            # One at a time, with all threads waiting: their order is that of the queue, and not of who gets a processor.
+            # With all threads waiting before each, their order is the queue's, and not that of who gets a processor.
             wait_until(lambda: slow.kept == threads, "every thread to have an upload on its way")
             slow.let_one_through()
         before = [request for request in slow.waiting if "/busy-" in request and request.endswith("-Data.db")]

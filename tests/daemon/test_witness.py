@@ -297,7 +297,7 @@ def test_a_directory_that_is_hinted_at_has_its_logs_opened(bench: Bench, table: 
 
 
 def test_what_was_written_before_its_directory_was_watched_is_brought_too(bench: Bench, table: Table) -> None:
-    """Those heard of are enough to open it: without a look the filter, or a trie's Rows.db, would be lost in silence."""
+    """Those heard of are enough to open it: without a look the filter, or Rows.db, would be lost in silence."""
     transaction = table.begin("flush")
     written = transaction.write()
     before = "nb-1-big-Filter.db"
