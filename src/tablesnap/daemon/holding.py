@@ -240,8 +240,10 @@ class Holder:
                     table.moved.setdefault((one, name), now)
             for name in parts.parts.keys() - files.keys():
                 component = name[len(one.stem) :]
-                if component not in sstable.INDISPENSABLE | sstable.REWRITTEN and not parts.parts[name].queued:
-                    del parts.parts[name]  # a secondary index was dropped
+                if component in sstable.INDISPENSABLE | sstable.REWRITTEN or parts.parts[name].queued:
+                    continue
+                if _was_dropped(parts, name):
+                    del parts.parts[name]
                     table.note_change(now)
 
     def look_at_moved(self, table: Table, now: float) -> None:
@@ -275,6 +277,20 @@ class Holder:
         elif here is not None and part.pin is None:
             part.incarnation = here
         self._submit(table, parts, part)
+
+
+def _was_dropped(parts: Parts, name: str) -> bool:
+    """Say whether a component went while its sstable lives on, as that of a secondary index that was dropped does.
+
+    A listing does not tell: what a compaction that begins and ends meanwhile deletes may be in it by halves. Here the
+    component is found gone first, and Data.db there after it; Cassandra deletes Data.db before the others. Source:
+    ``o.a.c.io.sstable.SSTable.delete``.
+    """
+    one = parts.sstable
+    if look_at_file(os.path.join(one.directory, name)) is not None:
+        return False
+    data = look_at_file(os.path.join(one.directory, one.stem + sstable.DATA))
+    return data is not None and parts.is_of(data)
 
 
 def _is_anothers(task: Task, parts: Parts, part: Part, result: Protected) -> bool:

@@ -119,6 +119,7 @@ class TableRecorder:
         if table.doubted is not None:
             # Only at a stop: what came after sstables had gone is not of one view with them.
             table.history.take_back(table.doubted)
+        self._tables.holder.note_moved(table, look)
         for directory in table.directories.values():
             for name in self._intake.unknown(directory, listings[directory.path]):
                 self._intake.take(directory, name, finished=False)

@@ -50,7 +50,9 @@ class Witness:
         self._logs: dict[str, dict[str, OpenLog]] = {}  # by the log's name, which all data directories share
         self._beside: dict[str, int] = {}  # how many logs are open in a directory
         self._seen: dict[str, dict[str, set[str]]] = {}  # components that appeared there meanwhile, by their stem
-        self._half_heard: set[str] = set()  # logs that were there before their directory was watched, or events were lost
+        self._half_heard: set[str] = (
+            set()
+        )  # logs older than the watch of their directory, or than events that were lost
         self._adding: set[Name] = set()  # what open additions are writing
         self._early: dict[Name, dict[str, Pin]] = {}  # and what is held of it already
         self._told: set[str] = set()
