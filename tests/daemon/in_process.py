@@ -1,6 +1,7 @@
 """A daemon in a thread of this process, over a store in memory, and what can be asked of what it left there."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -75,7 +76,11 @@ class Asked(Around):
 
 @contextmanager
 def running(
-    store: Store, *paths: Path, wall_clock: Callable[[], datetime] = utc_now, **settings: object
+    store: Store,
+    *paths: Path,
+    wall_clock: Callable[[], datetime] = utc_now,
+    now: Callable[[], float] = time.monotonic,
+    **settings: object,
 ) -> Iterator[Running]:
     """Run a daemon for as long as the block lasts, once it watches, and stop it in order."""
     asked = Asked(store)
@@ -86,6 +91,7 @@ def running(
         asked,
         progress,
         wall_clock,
+        now=now,
     )
     it = Running(daemon, threading.Thread(target=daemon.run, name="daemon", daemon=True), progress)
     others = set(threading.enumerate())

@@ -3,6 +3,7 @@
 import math
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -71,6 +72,7 @@ def following(
     *tables: Table,
     paths: tuple[Path, ...] = (),
     wall_clock: Callable[[], datetime] = utc_now,
+    now: Callable[[], float] = time.monotonic,
     **settings: object,
 ) -> Iterator[Running]:
     """Run a daemon that writes an index after every commit, and have no log of *tables* vanish before it is opened.
@@ -81,7 +83,7 @@ def following(
     roots = {directory.parent.parent for table in tables for directory in table.directories}
     # The events of a daemon that was told of none: sstables must not need any.
     settings = {"index_interval": 0.0, "events": frozenset({"IN_MOVED_TO"}), **settings}
-    with running(store, *(paths or sorted(roots)), wall_clock=wall_clock, **settings) as daemon:
+    with running(store, *(paths or sorted(roots)), wall_clock=wall_clock, now=now, **settings) as daemon:
         for it in everything:
             it.followed_by = None if paths else os.getpid()
         try:

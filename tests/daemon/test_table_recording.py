@@ -12,6 +12,7 @@ from tablesnap.daemon.table_recording import (
     REST_SECONDS,
     SHARE,
     SMALL_INDEX,
+    has_news,
     is_due,
     stir,
     stretched,
@@ -105,6 +106,17 @@ def test_what_a_long_base_has_stored_is_named_early_and_then_every_quarter_of_th
     assert not due(it)
     it.next_at -= 1
     assert due(it)
+
+
+def test_a_stop_need_not_look_at_a_table_whose_newest_index_tells_all() -> None:
+    it = table(changed=None, last_index=10.0)
+    assert not has_news(it, NOW)
+
+    it.suspects[name(2)] = NOW
+    assert has_news(it, NOW)
+    assert has_news(table(changed=0.0, last_index=10.0), NOW)
+    assert has_news(table(changed=None, last_index=None), NOW)
+    assert has_news(table(changed=None, last_index=10.0, stored=False), NOW), "a base is on its way"
 
 
 def test_what_is_live_is_told_once_compaction_has_come_to_rest() -> None:

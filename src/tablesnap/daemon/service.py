@@ -88,6 +88,7 @@ class Daemon:
         progress: Progress,
         wall_clock: Callable[[], datetime] = utc_now,
         supervisor: Supervisor | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         keys = Keys(prefix=settings.prefix, node=settings.node, separator=settings.separator)
         self._settings = settings
@@ -95,7 +96,7 @@ class Daemon:
         self._backlog = Backlog(progress)
         self._wall_clock = wall_clock
         self._supervisor = supervisor or Unsupervised()
-        self._now = time.monotonic
+        self._now = now
         self._keys = keys
         self._catalog = Catalog(store, keys)
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
@@ -298,14 +299,17 @@ class Daemon:
         for table in list(self._tables.tables.values()):
             if not table.begun:
                 continue
-            table_recording.stir(table, now)
-            for directory in table.directories.values():
-                if directory.changed_since is not None:
-                    directory.changed_since = None
-                    table.note_change(now)
+            self._note_changes(table, now)
             if table_recording.is_due(table, now, self._settings.index_interval):
                 self._table_recorder.record(table)
                 self._supervisor.alive()
+
+    def _note_changes(self, table: Table, now: float) -> None:
+        table_recording.stir(table, now)
+        for directory in table.directories.values():
+            if directory.changed_since is not None:
+                directory.changed_since = None
+                table.note_change(now)
 
     def _rescan(self, reason: str) -> None:
         log.info("looking at every directory, because %s", reason)
@@ -641,25 +645,47 @@ class Daemon:
         self._backlog.end()
         while self._now() < deadline and (self._uploads.busy or not self._inbox.empty()):
             self._handle_waiting(TICK_SECONDS)
-        for directory in self._directories.values():
-            if directory.table is not None or not directory.surveyed:
-                continue
-            if directory.changed_since is not None and not directory.index_in_flight:
-                self._record(directory, overdue=True)
-                self._supervisor.alive()
-        for _ in range(LAST_INDEXES):
-            for table in self._tables.tables.values():
-                if table.begun and not table.index_in_flight and not table.absent:
-                    self._table_recorder.record(table, at_stop=True)
-                    self._supervisor.alive()
-            while self._now() < deadline and self._is_recording() and self._recordings.outage is None:
-                self._handle_waiting(TICK_SECONDS)
+        unrecorded = self._record_the_last(deadline)
         self._announcer.announce(self._directories, self._now(), all_of_them=True)
+        if unrecorded:
+            log.warning(
+                "there was no time left for the last restore points of %s; they follow at the next start",
+                spell_count(unrecorded, "directory"),
+            )
         waiting = waiting_in(self._directories.values(), self._tables.tables.values())
         if waiting:
             log.warning("stopped; %s; start again with -B to store all of them", spell_waiting(waiting, self._now()))
         else:
             log.info("stopped; nothing is pending")
+
+    def _record_the_last(self, deadline: float) -> int:
+        """Have written what no index tells yet; return of how many directories it could not be, for want of time."""
+        unrecorded = 0
+        for directory in self._directories.values():
+            if directory.table is not None or not directory.surveyed:
+                continue
+            if directory.changed_since is None or directory.index_in_flight:
+                continue
+            if self._now() >= deadline:
+                unrecorded += 1
+                continue
+            self._record(directory, overdue=True)
+            self._supervisor.alive()
+        tables = [table for table in self._tables.tables.values() if table.begun and not table.absent]
+        for _ in range(LAST_INDEXES):
+            late = 0
+            for table in tables:
+                self._note_changes(table, self._now())
+                if table.index_in_flight or not table_recording.has_news(table, self._now()):
+                    continue
+                if self._now() >= deadline:
+                    late += len(table.directories)
+                    continue
+                self._table_recorder.record(table, at_stop=True)
+                self._supervisor.alive()
+            while self._now() < deadline and self._is_recording() and self._recordings.outage is None:
+                self._handle_waiting(TICK_SECONDS)
+        return unrecorded + late
 
     def _is_recording(self) -> bool:
         if any(table.index_in_flight for table in self._tables.tables.values()):

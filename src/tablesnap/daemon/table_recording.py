@@ -56,6 +56,17 @@ def is_due(table: Table, now: float, index_interval: float) -> bool:
     return table.index_size > SMALL_INDEX and table.stored_bytes >= SHARE * table.index_size
 
 
+def has_news(table: Table, now: float) -> bool:
+    """Say whether a last index, at a stop, could tell anything that the newest does not.
+
+    Where there is nothing, a look can be spared: with hundreds of tables they would take longer than a stop may.
+    What came unheard, in the last moments, the next start finds, as its look does not agree with ``live`` then.
+    """
+    untold = table.changed_since is not None or table.live_moved is not None or table.history.next is not None
+    doubtful = table.doubted is not None or bool(table.suspects)
+    return untold or doubtful or table.last_index is None or table.history.is_ending(now)
+
+
 def _is_next_due(table: Table, now: float) -> bool:
     """Say whether an index must tell of the base that is being stored: a purge may take what no index names."""
     base = table.history.next
