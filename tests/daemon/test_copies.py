@@ -120,13 +120,13 @@ def test_backups_that_are_asked_for_are_stored_and_deleted_once_a_restore_point_
     ):
         one = table.flush()
         table.back_up(one)
-        wait_until(lambda: not contents(backups), "the first to be deleted")
+        wait_until(lambda: not os.listdir(backups), "the first to be deleted")
         two = table.flush()
         table.back_up(two)
         wait_until(lambda: slow.waiting, "the second to be on its way")
         assert set(contents(backups)) == set(two.files)
         slow.let_through()
-        wait_until(lambda: not contents(backups), "the second to be deleted")
+        wait_until(lambda: not os.listdir(backups), "the second to be deleted")
         for index in indexes(store, backups):
             stored |= restored(store, index)
 
