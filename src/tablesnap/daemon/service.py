@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from tablesnap.capture.limits import pins_within, raise_file_limit
 from tablesnap.capture.listing import look_at_directory
 from tablesnap.capture.pin import Pins
-from tablesnap.catalog.catalog import Catalog, Survey
+from tablesnap.catalog.catalog import Catalog
 from tablesnap.daemon import recording, table_recording
 from tablesnap.daemon.announcing import Announcer
 from tablesnap.daemon.backlog import Backlog
 from tablesnap.daemon.deleting import delete_stored
-from tablesnap.daemon.directory import Directory, Stored
+from tablesnap.daemon.directory import Directory
+from tablesnap.daemon.files import Files, FilesDoing
 from tablesnap.daemon.holding import Doing
 from tablesnap.daemon.intake import FRESH, Intake, Judged
 from tablesnap.daemon.messages import (
@@ -34,7 +35,7 @@ from tablesnap.daemon.messages import (
     Task,
 )
 from tablesnap.daemon.progress import Progress
-from tablesnap.daemon.recording import Recorder
+from tablesnap.daemon.questions import Questions
 from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.supervisor import Supervisor, Unsupervised
 from tablesnap.daemon.table import Table
@@ -43,7 +44,7 @@ from tablesnap.daemon.tables import Tables, quiet_of_copies
 from tablesnap.daemon.waiting import spell_waiting, waiting_in
 from tablesnap.daemon.witness import Witness
 from tablesnap.daemon.work import Protector
-from tablesnap.errors import FileChanged, FileVanished, KeyRefused, StoreRefused, TablesnapError
+from tablesnap.errors import FileChanged, FileVanished, KeyRefused, TablesnapError
 from tablesnap.rules import sstable
 from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.index import Index
@@ -92,13 +93,12 @@ class Daemon:
     ) -> None:
         keys = Keys(prefix=settings.prefix, node=settings.node, separator=settings.separator)
         self._settings = settings
-        self._store = store
         self._backlog = Backlog(progress)
         self._wall_clock = wall_clock
         self._supervisor = supervisor or Unsupervised()
         self._now = now
         self._keys = keys
-        self._catalog = Catalog(store, keys)
+        catalog = Catalog(store, keys)
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._hints_lost = False
         self._directories: dict[str, Directory] = {}
@@ -123,15 +123,13 @@ class Daemon:
         )
         # Not among the uploads, which may all be busy with large files for hours.
         self._recordings: Pool[tuple[Index, ...], Recorded] = Pool(
-            lambda indexes: Recorded(indexes, self._catalog.write_restore_point(indexes)),
-            lambda _, result: self._deliver(result),
+            lambda indexes: Recorded(indexes, catalog.write_restore_point(indexes)),
+            lambda _, result: self._deliver_recorded(result),
             threads=2,
             retries=None,
             name="record",
         )
-        self._questions: Pool[Surveying, Checked | Surveyed] = Pool(
-            self._ask, lambda _, result: self._deliver(result), threads=1, retries=None, name="ask"
-        )
+        self._questions = Questions(store, catalog, keys, self._inbox.put)
         self._intake = Intake(settings, keys, self._submit, self._now, self._recognise_names)
         self._tables = Tables(
             settings,
@@ -148,15 +146,25 @@ class Daemon:
                 let_go=lambda size: self._backlog.count(1, size),
             ),
         )
-        self._recorder = Recorder(settings, keys)
+        self._files = Files(
+            settings,
+            keys,
+            self._intake,
+            FilesDoing(
+                submit=self._submit,
+                record=lambda index: self._recordings.add((index,), urgency=0),
+                now=self._now,
+                wall_clock=wall_clock,
+                announce=lambda directory, name, size: self._announcer.stored(directory, name, size, self._now()),
+                let_go=lambda size: self._backlog.count(1, size),
+            ),
+        )
         self._table_recorder = TableRecorder(
             settings, keys, self._tables, self._intake, lambda indexes: self._recordings.add(indexes, urgency=0)
         )
         self._next_look_at_pins = 0.0
         self._announcer = Announcer()
         self._started = False
-        self._ready = False
-        self._unasked: list[Surveying] = []
         self._next_report = self._now() + REPORT_SECONDS
         self._next_status = 0.0
         self._next_announcement = 0.0
@@ -169,7 +177,6 @@ class Daemon:
         sys.setswitchinterval(SWITCH_SECONDS)
         self._watcher.start()
         self._questions.start()
-        self._questions.add(Surveying(), urgency=0)
         stopping = False
         while not stopping:
             stopping = self._handle_waiting(TICK_SECONDS)
@@ -200,20 +207,9 @@ class Daemon:
             task = replace(task, turn=self._turns.next(task.directory))
         self._uploads.add(task, urgency=(urgency, task.turn or 0))
 
-    def _deliver(self, result: Checked | Surveyed | Recorded | TablesnapError) -> None:
-        assert not isinstance(result, TablesnapError), "these pools never give up"
+    def _deliver_recorded(self, result: Recorded | TablesnapError) -> None:
+        assert not isinstance(result, TablesnapError), "this pool never gives up"
         self._inbox.put(result)
-
-    def _ask(self, asked: Surveying) -> Checked | Surveyed:
-        if asked.directories:
-            return Surveyed(asked, self._catalog.survey(asked.roots, asked.directories, asked.keys))
-        if asked.at_start:
-            return Surveyed(asked, Survey())
-        try:
-            self._store.check(self._keys.below("/"))
-        except (StoreRefused, KeyRefused) as refusal:
-            return Checked(refusal)
-        return Checked(None)
 
     # What the one thread does.
 
@@ -279,7 +275,7 @@ class Daemon:
         self._tick_tables(now)
         for directory in list(self._directories.values()):
             if directory.table is None and recording.is_due(directory, now):
-                self._record(directory, overdue=recording.is_overdue(directory, now))
+                self._files.record(directory, overdue=recording.is_overdue(directory, now))
         if now >= self._next_announcement:
             self._announcer.announce(self._directories, now)
             self._next_announcement = now + ANNOUNCE_SECONDS
@@ -377,7 +373,7 @@ class Daemon:
                 return
             log.info("watching %s", directory.path)
             if self._started:
-                self._survey((directory.path,), (directory.path,))
+                self._questions.survey(Surveying((directory.path,), (directory.path,)))
         if self._intake.look(directory) is not None:
             directory.last_event = self._now()
         table = self._tables.table_of(directory)
@@ -418,15 +414,17 @@ class Daemon:
         self._started = True
         self._supervisor.ready()
         self._next_status = 0.0  # it is another one now
-        self._survey(
-            self._settings.paths,
-            tuple(self._directories),
-            frozenset(
-                self._keys.plain(os.path.join(directory.path, name))
-                for directory in self._directories.values()
-                for name in (*directory.found, *held[directory.path])
-            ),
-            at_start=True,
+        self._questions.survey(
+            Surveying(
+                self._settings.paths,
+                tuple(self._directories),
+                frozenset(
+                    self._keys.plain(os.path.join(directory.path, name))
+                    for directory in self._directories.values()
+                    for name in (*directory.found, *held[directory.path])
+                ),
+                at_start=True,
+            )
         )
 
     def _sstables_in(self, directory: Directory) -> dict[str, Incarnation]:
@@ -450,30 +448,13 @@ class Daemon:
                     spell_count(below, "directory"),
                 )
 
-    def _survey(
-        self,
-        roots: tuple[str, ...],
-        directories: tuple[str, ...],
-        keys: frozenset[str] = frozenset(),
-        *,
-        at_start: bool = False,
-    ) -> None:
-        self._unasked.append(Surveying(roots, directories, keys, at_start))
-        self._ask_the_store()
-
-    def _ask_the_store(self) -> None:
-        """Have the store surveyed; not before it is known to be the right one, as it might refuse that too."""
-        while self._ready and self._unasked:
-            self._questions.add(self._unasked.pop(0), urgency=0)
-
     def _heed_checked(self, checked: Checked) -> None:
         if checked.refusal is not None:
             raise checked.refusal
         log.debug("the store is ready")
-        self._ready = True
         self._uploads.start()
         self._recordings.start()
-        self._ask_the_store()
+        self._questions.go_on()
 
     def _heed_surveyed(self, surveyed: Surveyed) -> None:
         judged = Judged()
@@ -481,7 +462,7 @@ class Daemon:
             directory = self._directories.get(path)
             if directory is None or directory.surveyed:
                 continue
-            self._adopt(directory, surveyed.survey.newest.get(path))
+            self._files.adopt(directory, surveyed.survey.newest.get(path))
             directory.point = surveyed.survey.points.get(path)
             judged += self._intake.judge_found(directory, surveyed.survey.taken)
             self._supervisor.alive()
@@ -494,118 +475,22 @@ class Daemon:
             for directory in self._directories.values():
                 delete_stored(directory, self._settings)
 
-    def _adopt(self, directory: Directory, newest: Index | None) -> None:
-        """Go on from the newest index that the store has of *directory*."""
-        directory.surveyed = True
-        self._set_newest(directory, newest)
-        if newest is not None and newest.seen_at is not None:
-            age = (self._wall_clock() - newest.seen_at).total_seconds()
-            directory.last_index = self._now() - max(0.0, age)
-            directory.note_change(self._now())  # what came and went meanwhile shows when it is looked at
-
     def _heed_finished(self, finished: Finished) -> None:
         task, result = finished.task, finished.result
-        if task.sstable is not None:
-            if self._tables.holder.finish(self._tables.tables.get(task.table), task, result):
-                self._next_tick = 0.0  # an index may be due at once
-            return
-        directory = self._directories.get(task.directory)
-        pending = directory.pending.get(task.name) if directory else None
-        if directory is None or pending is None or not pending.queued:
-            return  # the directory went, or came anew, meanwhile
-        if isinstance(result, FileChanged):
-            log.debug("%s", result)
-            now = self._now()
-            self._intake.await_stillness(
-                directory, task.name, replace(pending, queued=False, again=False, still_since=now)
-            )
-            return
-        if isinstance(result, Protected) and result.because_named and result.file.key not in directory.named:
-            # The index that kept a purge off that object has been followed by one that does not: store it anew.
-            self._submit(task, FRESH)
-            return
-        del directory.pending[task.name]
-        if task.found:
-            self._backlog.count(1, pending.incarnation.size)
-        if isinstance(result, Protected):
-            self._heed_protected(directory, task, result)
-        elif isinstance(result, FileVanished):
-            log.debug("%s", result)
-            directory.note_change(self._now())
-        else:
-            log.error("gave up on %s: %s", os.path.join(task.directory, task.name), result)
-            directory.given_up[task.name] = pending.incarnation
-            directory.note_change(self._now())
-        if pending.again:
-            self._intake.take(directory, task.name, finished=True)
-
-    def _heed_protected(self, directory: Directory, task: Task, result: Protected) -> None:
-        directory.stored[task.name] = Stored(result.incarnation, result.file)
-        directory.note_change(self._now())
-        if result.sent:
-            self._announcer.stored(directory, task.name, result.file.size, self._now())
-        else:
-            log.debug("%s was stored already as %s", os.path.join(task.directory, task.name), result.file.key)
-        if not self._settings.with_index:
-            directory.changed_since = None
-            delete_stored(directory, self._settings)
-
-    def _record(self, directory: Directory, *, overdue: bool) -> None:
-        """Look at *directory* and have its restore point written, unless something new is seen and there is time."""
-        taken_at = self._wall_clock()
-        listing = self._intake.list_directory(directory)
-        if listing is None:
-            return
-        unknown = self._intake.unknown(directory, listing)
-        for name in unknown:
-            self._intake.take(directory, name, finished=False)
-        if directory.locked:
-            directory.last_event = self._now()
-            return
-        if directory.device not in (None, listing.device):
-            self._miss_device(directory)
-            return
-        directory.device = listing.device
-        if unknown and not overdue:
-            return
-        index = self._recorder.compose(directory, listing, taken_at) if self._settings.with_index else None
-        directory.stored = {name: one for name, one in directory.stored.items() if name in listing.files}
-        directory.changed_since = None
-        directory.last_index = self._now()
-        if index is not None:
-            directory.index_in_flight = True
-            self._recordings.add((index,), urgency=0)
-
-    def _miss_device(self, directory: Directory) -> None:
-        directory.changed_since = None
-        log.error(
-            "%s is on another file system than at its last index; was a disk unmounted, or another mounted? Nothing is "
-            "recorded of it until the right one is back; if this one is right, send HUP",
-            directory.path,
-        )
+        if task.sstable is None:
+            self._files.finish(self._directories.get(task.directory), task, result)
+        elif self._tables.holder.finish(self._tables.tables.get(task.table), task, result):
+            self._next_tick = 0.0  # an index may be due at once
 
     def _heed_recorded(self, recorded: Recorded) -> None:
-        index = recorded.indexes[0]
-        directory = self._directories.get(index.directory)
-        table = next((one for one in self._tables.tables.values() if index.directory in one.directories), None)
+        path = recorded.indexes[0].directory
+        table = next((one for one in self._tables.tables.values() if path in one.directories), None)
         if table is not None and table.index_in_flight:
             self._table_recorder.recorded(table, recorded)
             for part in table.directories.values():
                 delete_stored(part, self._settings)
-            return
-        if directory is None:
-            return
-        directory.index_in_flight = False
-        self._set_newest(directory, index)
-        if index.missing:
-            log.debug("recorded %s: %d files, %d missing", recorded.keys[0], len(index.files), len(index.missing))
-        else:
-            log.debug("recorded %s: %d files", recorded.keys[0], len(index.files))
-        delete_stored(directory, self._settings)
-
-    def _set_newest(self, directory: Directory, newest: Index | None) -> None:
-        directory.newest = newest
-        directory.named = frozenset(newest.keys(self._keys.below(directory.path)) if newest else ())
+        elif (directory := self._directories.get(path)) is not None:
+            self._files.recorded(directory, recorded)
 
     def _report_what_waits(self) -> None:
         waiting = waiting_in(self._directories.values(), self._tables.tables.values())
@@ -669,7 +554,7 @@ class Daemon:
             if self._now() >= deadline:
                 unrecorded += 1
                 continue
-            self._record(directory, overdue=True)
+            self._files.record(directory, overdue=True)
             self._supervisor.alive()
         tables = [table for table in self._tables.tables.values() if table.begun and not table.absent]
         for _ in range(LAST_INDEXES):
