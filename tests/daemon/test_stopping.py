@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from tests.daemon.fake_cassandra import Table
-from tests.daemon.in_process import indexes
-from tests.daemon.table_points import directory_below, following, wait_for_live
+from tests.daemon.in_process import indexes, newest, running
+from tests.daemon.table_points import data_keys, directory_below, following, held, wait_for_live
 from tests.waiting import wait_until
 
 from tablesnap.daemon.service import FINISH_SECONDS
@@ -35,18 +35,35 @@ def test_what_a_stop_has_no_time_to_record_is_said_and_made_good_at_the_next_sta
     caplog.set_level(logging.INFO)
     store, clock = MemoryStore(), Clock()
     tables = [Table(directory_below(data, name)) for name in ("one", "another")]
-    with following(store, *tables, index_interval=SELDOM, now=clock) as running:
+    with following(store, *tables, index_interval=SELDOM, now=clock) as daemon:
         for table in tables:
             table.flush()
             wait_for_live(store, table)
             table.flush()
         wait_until(lambda: caplog.text.count("nb-2-big (8 files") == 2, "both to be known to be stored")
         clock.hurries = True
-        running.stop()
+        daemon.stop()
 
-    assert "no time left for the last restore points of 2 directories" in caplog.text
+    assert "no time left to write the last restore points of 2 directories" in caplog.text
     assert [len(indexes(store, table.directories[0])) for table in tables] == [1, 1]
 
     with following(store, *tables):
         for table in tables:
             wait_for_live(store, table)
+
+
+def test_what_was_stored_before_the_store_was_surveyed_is_recorded(
+    data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    store = MemoryStore()
+    with held(store, lambda request: request.startswith(("list", "level"))) as slow, running(slow, data) as it:
+        (data / "file").write_bytes(b"content")
+        wait_until(lambda: data_keys(store), "the upload")
+        it.daemon.stop()
+        wait_until(lambda: "stopping: finishing" in caplog.text, "the stop to begin")
+        slow.let_through()
+
+    last = newest(store, data)
+    assert last is not None
+    assert last.files.keys() == {"file"}

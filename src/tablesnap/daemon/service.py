@@ -525,16 +525,16 @@ class Daemon:
         self._supervisor.status(lambda: "finishing what is in flight")
         deadline = self._now() + FINISH_SECONDS
         self._watcher.stop()
-        self._questions.stop()
         self._uploads.stop()
         self._backlog.end()
-        while self._now() < deadline and (self._uploads.busy or not self._inbox.empty()):
+        while self._now() < deadline and (self._uploads.busy or not self._inbox.empty() or self._awaits_survey()):
             self._handle_waiting(TICK_SECONDS)
+        self._questions.stop()
         unrecorded = self._record_the_last(deadline)
         self._announcer.announce(self._directories, self._now(), all_of_them=True)
         if unrecorded:
             log.warning(
-                "there was no time left for the last restore points of %s; they follow at the next start",
+                "there was no time left to write the last restore points of %s; they follow at the next start",
                 spell_count(unrecorded, "directory"),
             )
         waiting = waiting_in(self._directories.values(), self._tables.tables.values())
@@ -543,8 +543,18 @@ class Daemon:
         else:
             log.info("stopped; nothing is pending")
 
+    def _awaits_survey(self) -> bool:
+        """Say whether something is stored in a directory whose newest index is being asked for: none can follow before.
+
+        Without one the next start would not know that this run was responsible for it, and leave it alone.
+        """
+        return self._questions.outage is None and any(
+            directory.table is None and not directory.surveyed and directory.stored
+            for directory in self._directories.values()
+        )
+
     def _record_the_last(self, deadline: float) -> int:
-        """Have written what no index tells yet; return of how many directories it could not be, for want of time."""
+        """Have written what no index tells yet; return of how many directories that was not done in time."""
         unrecorded = 0
         for directory in self._directories.values():
             if directory.table is not None or not directory.surveyed:
@@ -568,11 +578,11 @@ class Daemon:
                     continue
                 self._table_recorder.record(table, at_stop=True)
                 self._supervisor.alive()
-            while self._now() < deadline and self._is_recording() and self._recordings.outage is None:
+            while self._now() < deadline and self._being_recorded() and self._recordings.outage is None:
                 self._handle_waiting(TICK_SECONDS)
-        return unrecorded + late
+        return unrecorded + late + self._being_recorded()
 
-    def _is_recording(self) -> bool:
-        if any(table.index_in_flight for table in self._tables.tables.values()):
-            return True
-        return any(directory.index_in_flight for directory in self._directories.values())
+    def _being_recorded(self) -> int:
+        """Return how many directories an index is in flight for."""
+        tables = sum(len(table.directories) for table in self._tables.tables.values() if table.index_in_flight)
+        return tables + sum(directory.index_in_flight for directory in self._directories.values())
