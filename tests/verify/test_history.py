@@ -197,6 +197,7 @@ def test_where_two_indexes_say_different_things_of_an_object_each_is_compared(pa
 
     assert [(one.kind, one.points, one.newest) for one in checked.findings] == [(Kind.CHECKSUM, 1, ago(5))]
     assert checked.verified == ago(1)
+    assert checked.objects == 5, "each is counted once"
 
 
 def test_a_data_db_is_compared_with_the_digest_that_is_in_the_same_restore_point(past: Past) -> None:
