@@ -18,6 +18,7 @@ from tablesnap.daemon.table_recording import (
     stretched,
 )
 from tablesnap.rules.incarnation import Incarnation
+from tablesnap.rules.index import Index
 from tablesnap.rules.txnlog import Kind
 from tablesnap.rules.view import Name, Sstable
 
@@ -109,14 +110,19 @@ def test_what_a_long_base_has_stored_is_named_early_and_then_every_quarter_of_th
 
 
 def test_a_stop_need_not_look_at_a_table_whose_newest_index_tells_all() -> None:
-    it = table(changed=None, last_index=10.0)
-    assert not has_news(it, NOW)
+    def told(*, changed: float | None = None, stored: bool = True, live: str = "fingerprint") -> Table:
+        it = table(changed=changed, last_index=10.0, stored=stored)
+        it.newest = Index(DIRECTORY, names=(), files={}, missing=(), taken_at=MOMENT, seen_at=MOMENT, live=live)
+        return it
 
-    it.suspects[name(2)] = NOW
-    assert has_news(it, NOW)
-    assert has_news(table(changed=0.0, last_index=10.0), NOW)
-    assert has_news(table(changed=None, last_index=None), NOW)
-    assert has_news(table(changed=None, last_index=10.0, stored=False), NOW), "a base is on its way"
+    assert not has_news(told(), NOW)
+    assert has_news(told(changed=0.0), NOW)
+    assert has_news(told(stored=False), NOW), "a base is on its way"
+    assert has_news(told(live=""), NOW), "the next start could not go on from it"
+    assert has_news(table(changed=None), NOW), "there is no index"
+    suspicious = told()
+    suspicious.suspects[name(2)] = NOW
+    assert has_news(suspicious, NOW)
 
 
 def test_what_is_live_is_told_once_compaction_has_come_to_rest() -> None:

@@ -64,7 +64,8 @@ def has_news(table: Table, now: float) -> bool:
     """
     untold = table.changed_since is not None or table.live_moved is not None or table.history.next is not None
     doubtful = table.doubted is not None or bool(table.suspects)
-    return untold or doubtful or table.last_index is None or table.history.is_ending(now)
+    can_be_resumed = table.newest is not None and table.newest.live
+    return untold or doubtful or not can_be_resumed or table.history.is_ending(now)
 
 
 def _is_next_due(table: Table, now: float) -> bool:
