@@ -58,8 +58,18 @@ def test_lines_come_in_order_and_say_where_some_were_dropped(stuck: Stuck) -> No
     LOG.warning("last")
     lines.finish(1)
 
-    dropped = "dropped 3 lines of the log here, because nobody read it"
-    assert stuck.lines == ["first", "line 0", "line 1", "line 2", "line 3", dropped, "last"]
+    dropped = "dropped 2 lines of the log here, because nobody read it"
+    assert stuck.lines == ["first", "line 0", "line 1", "line 2", "line 3", dropped, "line 6", "last"]
+
+
+def test_the_last_line_is_written_however_many_were_dropped(stuck: Stuck) -> None:
+    lines = LogQueue(stuck, limit=4)
+    for number in range(100):
+        LOG.warning("line %d", number)
+    stuck.may_write.set()
+    lines.finish(1)
+
+    assert stuck.lines[-1] == "line 99"
 
 
 def test_a_line_says_what_was_so_when_it_was_logged(stuck: Stuck) -> None:

@@ -27,6 +27,9 @@ class LogQueue(logging.Handler):
         self._handler = handler
         self._limit = limit
         self._dropped = 0
+        self._last: logging.LogRecord | None = (
+            None  # the latest that found no room: what a daemon ends with is not lost
+        )
         self._waiting: queue.SimpleQueue[logging.LogRecord | None] = queue.SimpleQueue()
         # A daemon: Python must not wait for it at exit.
         self._thread = threading.Thread(target=self._write, name="log", daemon=True)
@@ -42,17 +45,18 @@ class LogQueue(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Have one record written, unless too many wait."""
-        # Once lines are dropped, it is until half of the others are written, so that not every second line says so.
-        if self.waiting >= (self._limit // 2 if self._dropped else self._limit):
-            self._dropped += 1
+        # Once full it is so until half is written, so that not every second line says how many were dropped.
+        if self.waiting >= (self._limit // 2 if self._last else self._limit):
+            self._dropped += self._last is not None
+            self._last = _made_final(record)
             return
-        self._tell_dropped()
+        self._make_up()
         self._waiting.put(_made_final(record))
 
     def finish(self, exit_code: int) -> None:
         """Wait until all is written, for `LAST_SECONDS`; if it is not, end the process here, with *exit_code*."""
         self.acquire()
-        self._tell_dropped()
+        self._make_up()
         self._waiting.put(None)
         self.release()
         self._thread.join(LAST_SECONDS)
@@ -64,11 +68,13 @@ class LogQueue(logging.Handler):
         while (record := self._waiting.get()) is not None:
             self._handler.handle(record)
 
-    def _tell_dropped(self) -> None:
+    def _make_up(self) -> None:
         if self._dropped:
-            dropped, self._dropped = self._dropped, 0
-            said = f"dropped {spell_count(dropped, 'line')} of the log here, because nobody read it"
+            said = f"dropped {spell_count(self._dropped, 'line')} of the log here, because nobody read it"
             self._waiting.put(log.makeRecord(log.name, logging.WARNING, __file__, 0, said, (), None))
+        if self._last is not None:
+            self._waiting.put(self._last)
+        self._dropped, self._last = 0, None
 
 
 def _made_final(record: logging.LogRecord) -> logging.LogRecord:
