@@ -1,17 +1,20 @@
 """What is live on disk: the listing first, the logs second, and the listing again where a log came or went."""
 
 import re
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.daemon.fake_cassandra import Stream, Table, Written, write
+from tests.daemon.fake_cassandra import Stream, Table, Written, wait_for_another_tick, write
 from tests.daemon.table_points import directory_below
 
 from tablesnap.capture.listing import Listing, look_at_directory
 from tablesnap.capture.pin import Pins
 from tablesnap.daemon.directory import Directory
 from tablesnap.daemon.looking import TRIES, TableLook, fingerprint_of, look_at_table
+from tablesnap.daemon.service import utc_now
 from tablesnap.daemon.witness import Witness
 from tablesnap.rules.selection import Selection
 from tablesnap.watch.hints import DirectoryHint
@@ -58,6 +61,36 @@ def test_everything_in_no_log_is_live(table: Table) -> None:
     table.compact(table.flush(), table.flush())
 
     assert live_in(table, look(table)) == {one.stem for one in table.live}
+
+
+def test_a_look_is_dated_by_what_ended_while_it_was_taken(table: Table) -> None:
+    """A base is as of a moment: rows that were committed later must not be in it."""
+    first = table.flush()
+    before = utc_now()
+    wait_for_another_tick(first.path("Data.db"))
+    gone, there = table.begin("flush"), table.begin("flush")
+    for flush in (gone, there):
+        flush.write()
+    gone.end()  # its log is gone, and nobody has read it
+    there.commit()
+    committed = datetime.fromtimestamp(there.logs[0].stat().st_mtime_ns // 1000 / 1e6, UTC)
+
+    found = look(table)
+
+    assert found is not None
+    assert len(live_in(table, found)) == 3
+    assert before < committed <= found.moment(before, utc_now()) <= utc_now()
+
+
+def test_a_look_at_what_was_so_before_is_dated_by_the_clock(table: Table) -> None:
+    table.flush()
+    time.sleep(0.02)  # a kernel's stamps are milliseconds apart
+    before = utc_now()
+
+    found = look(table)
+
+    assert found is not None
+    assert found.moment(before, utc_now()) == before
 
 
 def test_what_an_open_transaction_adds_is_not_live_and_what_it_removes_still_is(table: Table) -> None:

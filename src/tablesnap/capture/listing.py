@@ -27,6 +27,7 @@ class Listing:
     files: dict[str, Incarnation] = field(default_factory=dict)  # regular files, by name
     links: tuple[str, ...] = ()  # symbolic links, which are not followed below a watched PATH
     device: int = 0  # the file system it is on
+    changed_ns: int = 0  # when a name last came or went before it was listed, in nanoseconds since the epoch
 
 
 def incarnation_of(status: os.stat_result) -> Incarnation:
@@ -47,7 +48,7 @@ def look_at_directory(path: str) -> Listing:
     """List *path*; raise `OSError` if it cannot be listed."""
     files: dict[str, Incarnation] = {}
     links: list[str] = []
-    device = os.stat(path).st_dev
+    status = os.stat(path)
     with os.scandir(path) as entries:
         for entry in entries:
             try:
@@ -57,4 +58,4 @@ def look_at_directory(path: str) -> Listing:
                     files[entry.name] = incarnation_of(entry.stat(follow_symlinks=False))
             except FileNotFoundError:
                 continue  # deleted between the listing and the look: it is not there
-    return Listing(files=files, links=tuple(sorted(links)), device=device)
+    return Listing(files, tuple(sorted(links)), device=status.st_dev, changed_ns=status.st_mtime_ns)

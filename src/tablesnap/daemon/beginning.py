@@ -43,7 +43,7 @@ class Beginner:
         A directory on another disk, of which nothing was heard yet, may hold its share of what one flush wrote: it is
         asked after before the look, and again after it. What the look takes in was committed by then, and so written.
         """
-        now, at = self._doing.now(), self._doing.wall_clock()
+        now, before = self._doing.now(), self._doing.wall_clock()
         self._gather(table)
         if not all(directory.surveyed for directory in table.directories.values()):
             table.look_at = now + SUSPECT_SECONDS
@@ -61,12 +61,12 @@ class Beginner:
             return Judged()
         table.begun, table.looked_at, table.accounted = True, now, look.finished
         if table.newest is not None and table.newest.seen_at is not None:
-            table.last_index = now - max(0.0, (at - table.newest.seen_at).total_seconds())
+            table.last_index = now - max(0.0, (before - table.newest.seen_at).total_seconds())
         self._reconciler.note_devices(table, listings)
         if self._may_resume(table, look):
             judged = self._resume(table, look)
         else:
-            judged = self._begin_anew(table, look, taken, at)
+            judged = self._begin_anew(table, look, taken, look.moment(before, self._doing.wall_clock()))
         self._holder.stir(table)
         return judged
 

@@ -2,8 +2,9 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from tablesnap.capture.listing import Listing
 from tablesnap.daemon.directory import Directory
@@ -29,6 +30,17 @@ class TableLook:
     live: dict[Name, dict[str, Incarnation]] = field(default_factory=dict)  # complete ones, with their components
     arriving: set[Name] = field(default_factory=set)  # not all of their components are there
     finished: set[str] = field(default_factory=set)  # the transactions that had ended
+    changed_ns: int = 0  # no later than this did the last of them end, or anything come or go
+
+    def moment(self, before: datetime, after: datetime) -> datetime:
+        """Return a moment at which exactly this was live, if the look was taken between *before* and *after*.
+
+        What ended by *before* is in it, and so is all that ended by `changed_ns`, which is known by the logs that are
+        still there and by the directory that another was deleted from; each before the listing. Nothing that is in it
+        ended later than both.
+        """
+        changed = datetime.fromtimestamp(self.changed_ns // 1000 / 1e6, UTC)
+        return max(before, min(changed, after))
 
     def has_more_than(self, history: History) -> bool:
         """Say whether there are sstables that the history has not heard of."""
@@ -67,6 +79,7 @@ def look_at_table(
         if finished <= ended and not seen.vanished and _logs(again) == logs:
             look = sort_out(listings, dead(seen.transactions), selection)
             look.finished = finished
+            look.changed_ns = _changed_ns(listings, finished)
             return look, listings
         listings, ended = again, finished
     return None
@@ -103,6 +116,13 @@ def _list_all(directories: Iterable[Directory], list_directory: ListDirectory) -
             return None
         listings[directory.path] = listing
     return listings
+
+
+def _changed_ns(listings: Listings, finished: Collection[str]) -> int:
+    ended = [
+        listing.files[name].mtime_ns for listing in listings.values() for name in finished if name in listing.files
+    ]
+    return max([*ended, *(listing.changed_ns for listing in listings.values())], default=0)
 
 
 def _logs(listings: Listings) -> dict[str, list[str]]:
