@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.daemon.fake_cassandra import V30, Stream, Table, Transaction, Written
+from tests.daemon.fake_cassandra import V30, Stream, Table, Transaction, Written, write
 from tests.daemon.table_points import directory_below
 
 from tablesnap.capture.pin import Pins
@@ -322,6 +322,38 @@ def test_what_was_not_heard_because_events_were_lost_is_brought_too(bench: Bench
 
     (written,) = transaction.added
     assert bench.committed.brought == {name_of(written): tuple(sorted(written.files))}
+    bench.close()
+
+
+def test_what_was_held_is_brought_though_it_was_deleted_before_the_commit_was_heard_of(
+    bench: Bench, table: Table
+) -> None:
+    transaction = table.begin("flush")
+    written = transaction.add()
+    bench.witness.see(DirectoryHint(str(table.directories[0])))  # what came before is looked for: nothing
+    write(written, table.format)
+    bench.see_all(written)
+    transaction.commit()
+    written.delete()
+
+    see_logs(bench, transaction)
+
+    assert bench.committed.brought == {name_of(written): tuple(sorted(written.files))}
+    assert len(bench.committed.pins[name_of(written)]) == len(written.files)
+    bench.close()
+
+
+def test_a_log_that_went_unheard_ends_and_calls_nothing_dead_any_more(bench: Bench, table: Table) -> None:
+    table.flush()
+    truncation = table.begin("unknowncompactiontype")
+    truncation.remove(*table.live)
+    see_logs(bench, truncation, Happening.CREATED)
+    truncation.end()
+    bench.witness.see(DirectoryHint(str(table.directories[0])))  # as events were lost
+    see_logs(bench, truncation, Happening.GONE)  # this one was only late
+
+    assert bench.committed.transaction.kind is Kind.TRUNCATION
+    assert not bench.witness.look({str(table.directories[0]): []}).transactions
     bench.close()
 
 

@@ -50,9 +50,7 @@ class Witness:
         self._logs: dict[str, dict[str, OpenLog]] = {}  # by the log's name, which all data directories share
         self._beside: dict[str, int] = {}  # how many logs are open in a directory
         self._seen: dict[str, dict[str, set[str]]] = {}  # components that appeared there meanwhile, by their stem
-        self._half_heard: set[str] = (
-            set()
-        )  # logs older than the watch of their directory, or than events that were lost
+        self._gone_unheard: set[tuple[str, str]] = set()  # logs found gone, though that may yet be said
         self._adding: set[Name] = set()  # what open additions are writing
         self._early: dict[Name, dict[str, Pin]] = {}  # and what is held of it already
         self._told: set[str] = set()
@@ -91,10 +89,13 @@ class Witness:
 
     def _see_log(self, hint: FileHint) -> None:
         with self._lock:
+            if (hint.directory, hint.name) in self._gone_unheard:
+                return  # no log ever takes the name of another
             opened = self._open(hint.directory, hint.name)
             if opened:
                 self._note_added(hint.name)
-                self._tell_if_final(hint.directory, hint.name)
+                if hint.name not in self._told and self._has_ended(hint.directory, hint.name):
+                    self._tell_end(hint.directory, hint.name)
             if hint.happening is Happening.GONE:
                 told = hint.name in self._told
                 if opened and not told and (undone := self._read(hint.name)) is not None:
@@ -135,28 +136,48 @@ class Witness:
             held[hint.name] = taken
 
     def _see_directory(self, directory: str) -> None:
+        """Take in a directory that is watched from now on, or of which events were lost.
+
+        What was written and closed before now, nobody has heard of, and what follows may be enough to open the sstable:
+        of a table's first flush that would lose whole files. So it is listed; after the watch was set, or something
+        would fall between the two, and after the logs were read, as what one that has ended brought is all there then.
+        """
         real = os.path.realpath(directory)
-        if real != directory:
-            with self._lock:
+        with self._lock:
+            if real != directory:
                 self._named[real] = directory
-        try:
-            with os.scandir(directory) as entries:
-                names = [entry.name for entry in entries if entry.name.endswith(".log")]
-        except OSError:
-            return  # whoever looks at the directory next says so
-        logs = set(filter(sstable.is_transaction_log, names))
-        with self._lock:
-            # What these wrote before now nobody has heard of: at their end the directory is asked, not what was seen.
-            self._half_heard |= logs | {name for name, replicas in self._logs.items() if directory in replicas}
-        for name in sorted(logs):
-            self._see_log(FileHint(directory, name, Happening.CREATED))
-        with self._lock:
-            self._half_heard &= self._logs.keys()  # those that were gone when they were to be opened
+            names = _names_in(directory)
+            if names is None:
+                return  # whoever looks at the directory next says so
+            logs = [name for name in names if sstable.is_transaction_log(name) and self._open(directory, name)]
+            for name in logs:
+                self._note_added(name)
+            ended = [name for name in logs if self._has_ended(directory, name)]
+            if directory in self._beside:
+                for name in _names_in(directory) or ():
+                    self._note_written(directory, name)
+            for name in ended:
+                self._tell_end(directory, name)
+            self._see_those_gone(directory)
+
+    def _note_written(self, directory: str, name: str) -> None:
+        stem = name[: name.rfind("-") + 1]
+        if (directory, stem) in self._adding:
+            self._seen.setdefault(directory, {}).setdefault(stem, set()).add(name)
+            self._hold(FileHint(directory, name, Happening.CREATED), stem)
+
+    def _see_those_gone(self, directory: str) -> None:
+        """Take in that logs are gone of which nobody said so: what they removed would be taken for dead for ever."""
+        for name in [name for name, replicas in self._logs.items() if directory in replicas]:
+            if not os.path.lexists(os.path.join(directory, name)):
+                self._see_log(FileHint(directory, name, Happening.GONE))
+                self._gone_unheard.add((directory, name))
 
     def _forget(self, directory: str) -> None:
         with self._lock:
             for name in [name for name, replicas in self._logs.items() if directory in replicas]:
                 self._see_log(FileHint(directory, name, Happening.GONE))
+            self._gone_unheard = {gone for gone in self._gone_unheard if gone[0] != directory}
 
     def _open(self, directory: str, name: str) -> bool:
         """Have the log open; return False if it is gone, or cannot be read."""
@@ -189,7 +210,6 @@ class Witness:
         if not replicas:
             del self._logs[name]
             self._told.discard(name)
-            self._half_heard.discard(name)
 
     def _read(self, name: str) -> Transaction | None:
         try:
@@ -209,15 +229,16 @@ class Witness:
     def _ours(self, names: Iterable[Name]) -> tuple[Name, ...]:
         return tuple((self._named.get(directory, directory), stem) for directory, stem in names)
 
-    def _tell_if_final(self, directory: str, name: str) -> None:
-        if name in self._told:
-            return
+    def _has_ended(self, directory: str, name: str) -> bool:
+        """Say whether the log's last line ends it: a compaction of thousands of sstables appends thousands of times."""
         try:
-            # A compaction of thousands of sstables appends thousands of times: only the last line is looked at.
-            if not any(final in self._logs[name][directory].read()[-_LINE_BYTES:].lower() for final in _FINAL):
-                return
+            return any(final in self._logs[name][directory].read()[-_LINE_BYTES:].lower() for final in _FINAL)
         except CannotRead as error:
             log.error("%s", error)
+            return False
+
+    def _tell_end(self, directory: str, name: str) -> None:
+        if name in self._told:
             return
         transaction = self._read(name)
         if transaction is None or transaction.outcome is Outcome.OPEN:
@@ -225,8 +246,7 @@ class Witness:
         self._told.add(name)
         self._adding.difference_update(transaction.added)
         written_ns = self._logs[name][directory].written_ns
-        heard = name not in self._half_heard
-        brought = {one: tuple(sorted(self._names(one, all_heard=heard))) for one in transaction.added}
+        brought = {one: tuple(sorted(self._names(one))) for one in transaction.added}
         if transaction.outcome is Outcome.COMMITTED:
             # At once, and before anybody is told: from now on compaction may delete it.
             pins = {one: self._take(one, names) for one, names in brought.items()} if _adds(transaction) else {}
@@ -234,15 +254,11 @@ class Witness:
             self._tell(Committed(directory, transaction, moment, self._now(), brought, pins))
         self._let_go(transaction.added)
 
-    def _names(self, one: Name, *, all_heard: bool) -> Collection[str]:
-        """Return the components of an sstable: those that were seen to come, or a look where some were missed.
-
-        That those seen are enough to open it does not say that they are all: of a table's first flush, which is on its
-        way when the directory is watched, whole files may have been written before.
-        """
+    def _names(self, one: Name) -> Collection[str]:
+        """Return the components of an sstable: those that were seen to come, or a look where some were missed."""
         directory, stem = one
         names = self._seen.get(directory, {}).pop(stem, set())
-        if all_heard and sstable.is_complete([name[len(stem) :] for name in names]):
+        if sstable.is_complete([name[len(stem) :] for name in names]):
             return names
         with suppress(OSError), os.scandir(directory) as entries:
             return {entry.name for entry in entries if entry.name.startswith(stem)}
@@ -278,6 +294,14 @@ class Witness:
             self._adding.discard(one)
             for pin in self._early.pop(one, {}).values():
                 self._pins.release(pin)
+
+
+def _names_in(directory: str) -> list[str] | None:
+    try:
+        with os.scandir(directory) as entries:
+            return [entry.name for entry in entries]
+    except OSError:
+        return None
 
 
 def _adds(transaction: Transaction) -> bool:
