@@ -9,9 +9,11 @@ from tests.daemon import fake_cassandra
 from tests.daemon.fake_cassandra import BTI, V30, V40, V41, V50, Format, Table
 from tests.daemon.in_process import indexes, newest, running, wait_for_index
 from tests.daemon.table_points import (
+    creates,
     data_keys,
     directory_below,
     following,
+    held,
     history,
     insist_all_are_whole,
     stems_of,
@@ -207,6 +209,49 @@ def test_a_dropped_table_ends_with_its_last_rows_and_then_nothing(data: Path, st
     assert {one.stem for one in flushed} in history(store, table.directories[0])
     assert history(store, table.directories[0])[-1] in (set(), {one.stem for one in flushed})
     insist_all_are_whole(store, table.directories[0])
+
+
+def test_what_is_on_its_way_when_its_table_is_dropped_is_in_the_last_rows(store: MemoryStore, table: Table) -> None:
+    by_name = table.make_index("by_name")
+    with held(store, creates("nb-2-")) as slow, following(slow, table) as daemon:
+        flushed = [table.flush()]
+        wait_for_live(store, table)
+        flushed.append(table.flush())
+        wait_until(lambda: slow.waiting, "the last flush to be on its way")
+        table.drop()
+        wait_until(lambda: not table.directories[0].exists(), "the directories to be gone")
+        slow.let_through()
+        wait_for_view(store, table.directories[0], [])
+        assert daemon.thread.is_alive()
+
+    both = {one.stem for one in flushed}
+    assert history(store, table.directories[0]) == [{flushed[0].stem}, both, set()]
+    of_both = indexes(store, table.directories[0])[1]
+    assert len(of_both.others[str(by_name.directories[0])]) == 2 * 8
+    insist_all_are_whole(store, table.directories[0])
+
+
+def test_a_flush_on_two_disks_is_recorded_whole_though_one_directory_is_gone_meanwhile(
+    tmp_path: Path, store: MemoryStore
+) -> None:
+    table = Table(*(directory_below(tmp_path / disk) for disk in ("disk1", "disk2")))
+    late = table.directories[0]
+    with (
+        held(store, lambda request: creates("nb-3-big-Data.db")(request) and str(late) in request) as slow,
+        following(slow, table),
+    ):
+        table.flush(*table.directories)
+        wait_for_live(store, table)
+        table.flush(*table.directories)
+        everything = {one.stem for one in table.live}
+        wait_until(lambda: slow.waiting and len(data_keys(store)) == 4 * 8 - 1, "all but one file to be stored")
+        table.truncate()
+        table.directories[1].rmdir()
+        slow.let_through()
+        wait_for_view(store, late, [])
+
+    assert history(store, late)[-2:] == [everything, set()]
+    insist_all_are_whole(store, late)
 
 
 def test_a_rewritten_component_is_named_exactly_and_the_old_one_kept(store: MemoryStore, table: Table) -> None:

@@ -64,6 +64,7 @@ class Table:
 
     name: str
     directories: dict[str, Directory] = field(default_factory=dict)
+    leaving: set[str] = field(default_factory=set)  # directories that are gone, whose sstables are yet to be recorded
     hidden: set[str] = field(default_factory=set)  # directories of secondary indexes that are watched
     history: History = field(default_factory=lambda: History(lambda directory: bool(place_of(directory).index)))
     parts: dict[Sstable, Parts] = field(default_factory=dict)

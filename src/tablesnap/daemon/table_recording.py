@@ -132,8 +132,9 @@ class TableRecorder:
             # Only at a stop: what came after sstables had gone is not of one view with them.
             table.history.take_back(table.doubted)
         self._tables.holder.note_moved(table, look)
-        for directory in table.directories.values():
-            for name in self._intake.unknown(directory, listings[directory.path]):
+        for path, listing in listings.items():
+            directory = table.directories[path]
+            for name in self._intake.unknown(directory, listing):
                 self._intake.take(directory, name, finished=False)
         at_rest = at_stop or (table.changed_since is None and table.live_moved is not None)
         indexes = self.compose(table, look, listings, now=now, seen_at=seen_at, at_rest=at_rest)

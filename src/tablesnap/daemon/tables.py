@@ -91,6 +91,7 @@ class Tables:
             table = self.tables.setdefault(place.table, Table(place.table))
             table.hidden |= self._hidden.get(place.table, set())
             table.directories[directory.path] = directory
+            table.leaving.discard(directory.path)
             if not table.begun and not directory.found_at:
                 # The look at start. Where it finds nothing of Cassandra's, all that does later came after the start.
                 table.found[directory.path] = frozenset(names)
@@ -161,11 +162,9 @@ class Tables:
         if any(one.directory == directory.path for one in table.history.live) or not table.begun:
             self._reconciler.miss(table, directory.path)
             return
-        del table.directories[directory.path]
-        if not table.directories:
-            for parts in table.parts.values():
-                self._holder.release(parts)
-            del self.tables[table.name]
+        # What a truncate or drop has taken away is in the table's last restore point, and may yet be on its way there.
+        table.leaving.add(directory.path)
+        self._holder.stir(table)
 
     def heed_log_gone(self, table: Table, gone: LogGone) -> None:
         """Take in that a transaction ended unread: undone by Cassandra, or missed by us."""
@@ -195,6 +194,21 @@ class Tables:
                 self._bases.settle(table, now)
             if table.untidy:
                 self._holder.tidy(table)
+            if table.leaving:
+                self._let_leave(table, now)
+
+    def _let_leave(self, table: Table, now: float) -> None:
+        """Forget the directories that are gone, and the table with the last, once all that was there is recorded."""
+        if table.index_in_flight or table.stirred or table.changed_since is not None or table.history.is_ending(now):
+            return
+        for path in table.leaving - {one.directory for one in (*table.needed, *table.parts)}:
+            table.leaving.discard(path)
+            del table.directories[path]
+            table.devices.pop(path, None)
+        if not table.directories:
+            for parts in table.parts.values():
+                self._holder.release(parts)
+            del self.tables[table.name]
 
 
 def _holds_sstables(directory: Directory | None) -> bool:
