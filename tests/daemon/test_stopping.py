@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.daemon.fake_cassandra import Table
 from tests.daemon.in_process import indexes, newest, running
-from tests.daemon.table_points import data_keys, directory_below, following, held, wait_for_live
+from tests.daemon.table_points import data_keys, directory_below, following, held, history, wait_for_live
 from tests.waiting import wait_until
 
 from tablesnap.daemon.service import FINISH_SECONDS
@@ -50,6 +50,24 @@ def test_what_a_stop_has_no_time_to_record_is_said_and_made_good_at_the_next_sta
     with following(store, *tables):
         for table in tables:
             wait_for_live(store, table)
+
+
+def test_what_was_added_after_something_unheard_is_in_no_last_restore_point_without_it(
+    data: Path, tmp_path: Path
+) -> None:
+    """It takes a second to see that what came without a transaction stands still: a stop comes before."""
+    store, table = MemoryStore(), Table(directory_below(data))
+    with following(store, table):
+        table.flush()
+        wait_for_live(store, table)
+        table.bring_in(tmp_path / "staging")
+        flushed = table.flush()
+        wait_until(lambda: len([key for key in data_keys(store) if flushed.stem in key]) == 8, "the flush to be stored")
+
+    everything = {one.stem for one in table.live}
+    assert all(flushed.stem not in stems or stems == everything for stems in history(store, table.directories[0]))
+    with following(store, table):
+        wait_for_live(store, table)
 
 
 def test_what_was_stored_before_the_store_was_surveyed_is_recorded(

@@ -124,6 +124,7 @@ class TableRecorder:
         # What is missed may be gone without a cause, and what there is more a flush whose log nobody could read, with
         # later ones in the view already: it is looked into first. At a stop there is no time, and nobody hears what
         # Cassandra goes on to do; but a directory may not be empty then either.
+        suspected = dict(table.suspects)
         differs = self._tables.reconciler.misses_something(table, look) or look.has_more_than(table.history)
         differs = differs or bool(table.missed)
         if differs and not (at_stop and look.keeps_all_of(table.history)):
@@ -131,6 +132,11 @@ class TableRecorder:
         if table.doubted is not None:
             # Only at a stop: what came after sstables had gone is not of one view with them.
             table.history.take_back(table.doubted)
+        unheard = [name for name in look.live if table.history.find(name) is None]
+        if unheard:
+            # Only at a stop, too: what was added since these came would be in a view without them.
+            since = min(suspected.get(name, 0.0) for name in unheard)
+            table.history.take_back(max(since, table.last_index or 0.0))
         self._tables.holder.note_moved(table, look)
         for path, listing in listings.items():
             directory = table.directories[path]
