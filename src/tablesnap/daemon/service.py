@@ -66,8 +66,9 @@ ANNOUNCE_SECONDS = 0.5  # how often is said what was stored
 REPORT_SECONDS = 60.0  # how often is said what is still to be done
 STATUS_SECONDS = 10.0  # how often the supervisor is told the same
 SWITCH_SECONDS = 0.0005
-LAST_INDEXES = 2  # at a stop: the last one of an epoch that ends, and that of the next
+LAST_INDEXES = 3  # at a stop: after one that is in flight the last one of an epoch that ends, and that of the next
 FINISH_SECONDS = 30.0  # how long a stop waits for what is in flight
+RECORD_SECONDS = 8.0  # and then for the last indexes; whoever kills the daemon 45 s after TERM must not cut them off
 PINS_SECONDS = 1.0  # how often is looked at what deleted files hold
 INBOX_LIMIT = 200_000  # hints; beyond it they are dropped, and every directory is looked at instead
 
@@ -519,24 +520,22 @@ class Daemon:
         return self._questions.outage or self._uploads.outage or self._recordings.outage
 
     def _finish(self) -> None:
-        """End in order: what is in flight, then the indexes of what is stored, `FINISH_SECONDS` at most."""
+        """End in order: what is in flight, then the indexes of what is stored; each has a time of its own."""
+        deadline = self._now() + FINISH_SECONDS
         log.info("stopping: finishing what is in flight")
         self._supervisor.stopping()
         self._supervisor.status(lambda: "finishing what is in flight")
-        deadline = self._now() + FINISH_SECONDS
         self._watcher.stop()
         self._uploads.stop()
         self._backlog.end()
         while self._now() < deadline and (self._uploads.busy or not self._inbox.empty() or self._awaits_survey()):
             self._handle_waiting(TICK_SECONDS)
         self._questions.stop()
-        unrecorded = self._record_the_last(deadline)
+        self._record_the_last(self._now() + RECORD_SECONDS)
         self._announcer.announce(self._directories, self._now(), all_of_them=True)
+        unrecorded = self._unrecorded()
         if unrecorded:
-            log.warning(
-                "there was no time left to write the last restore points of %s; they follow at the next start",
-                spell_count(unrecorded, "directory"),
-            )
+            log.warning("the last restore points of %s are not written", spell_count(unrecorded, "directory"))
         waiting = waiting_in(self._directories.values(), self._tables.tables.values())
         if waiting:
             log.warning("stopped; %s; start again with -B to store all of them", spell_waiting(waiting, self._now()))
@@ -553,36 +552,39 @@ class Daemon:
             for directory in self._directories.values()
         )
 
-    def _record_the_last(self, deadline: float) -> int:
-        """Have written what no index tells yet; return of how many directories that was not done in time."""
-        unrecorded = 0
-        for directory in self._directories.values():
-            if directory.table is not None or not directory.surveyed:
-                continue
-            if directory.changed_since is None or directory.index_in_flight:
-                continue
-            if self._now() >= deadline:
-                unrecorded += 1
-                continue
-            self._files.record(directory, overdue=True)
-            self._supervisor.alive()
-        tables = [table for table in self._tables.tables.values() if table.begun and not table.absent]
-        for _ in range(LAST_INDEXES):
-            late = 0
-            for table in tables:
-                self._note_changes(table, self._now())
-                if table.index_in_flight or not table_recording.has_news(table, self._now()):
-                    continue
-                if self._now() >= deadline:
-                    late += len(table.directories)
-                    continue
-                self._table_recorder.record(table, at_stop=True)
-                self._supervisor.alive()
-            while self._now() < deadline and self._being_recorded() and self._recordings.outage is None:
+    def _record_the_last(self, deadline: float) -> None:
+        """Have written what no index tells yet, until *deadline*."""
+        for number in range(LAST_INDEXES):
+            for directory in self._directories.values():
+                if self._now() < deadline and self._has_news(directory) and not directory.index_in_flight:
+                    self._files.record(directory, overdue=True)
+                    self._supervisor.alive()
+            for table in self._recordable_tables():
+                # Once it was looked at, only what has happened since is a reason to do it again.
+                news = self._has_changed(table) or (number == 0 and table_recording.has_news(table, self._now()))
+                if self._now() < deadline and news and not table.index_in_flight:
+                    self._table_recorder.record(table, at_stop=True)
+                    self._supervisor.alive()
+            while self._now() < deadline and self._is_recording() and self._recordings.outage is None:
                 self._handle_waiting(TICK_SECONDS)
-        return unrecorded + late + self._being_recorded()
 
-    def _being_recorded(self) -> int:
-        """Return how many directories an index is in flight for."""
-        tables = sum(len(table.directories) for table in self._tables.tables.values() if table.index_in_flight)
-        return tables + sum(directory.index_in_flight for directory in self._directories.values())
+    def _has_news(self, directory: Directory) -> bool:
+        return directory.table is None and directory.surveyed and directory.changed_since is not None
+
+    def _has_changed(self, table: Table) -> bool:
+        self._note_changes(table, self._now())
+        return table.changed_since is not None or table.history.is_ending(self._now())
+
+    def _recordable_tables(self) -> list[Table]:
+        return [table for table in self._tables.tables.values() if table.begun and not table.absent]
+
+    def _is_recording(self) -> bool:
+        if any(table.index_in_flight for table in self._tables.tables.values()):
+            return True
+        return any(directory.index_in_flight for directory in self._directories.values())
+
+    def _unrecorded(self) -> int:
+        """Return of how many directories the newest index does not tell all."""
+        tables = [table for table in self._recordable_tables() if table.index_in_flight or self._has_changed(table)]
+        ordinary = [one for one in self._directories.values() if one.index_in_flight or self._has_news(one)]
+        return sum(len(table.directories) for table in tables) + len(ordinary)
