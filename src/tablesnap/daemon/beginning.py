@@ -60,6 +60,7 @@ class Beginner:
                 self._reconciler.miss(table, path)
             return Judged()
         table.begun, table.looked_at, table.accounted = True, now, look.finished
+        table.look_ended = self._doing.now()
         if table.newest is not None and table.newest.seen_at is not None:
             table.last_index = now - max(0.0, (before - table.newest.seen_at).total_seconds())
         self._reconciler.note_devices(table, listings)

@@ -63,7 +63,7 @@ class Follower:
             return
         added = [one for one in transaction.added if self._is_ours(table, one) and _is_there(committed, one)]
         removed = [one for one in transaction.removed if self._is_ours(table, one)]
-        if committed.read_at - table.looked_at < LATE_SECONDS:
+        if committed.read_at - table.look_ended < LATE_SECONDS:
             # It may have ended before the look, which has then not seen what it removed: nothing was lost.
             removed = [one for one in removed if table.history.find(one) is not None]
             added = [one for one in added if table.history.find(one) is None]

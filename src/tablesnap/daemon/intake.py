@@ -72,7 +72,9 @@ class Intake:
             return
         directory.last_event = self._now()
         if hint.happening is Happening.GONE:
-            directory.found.pop(name, None)  # what comes under this name now is another life
+            # What comes under this name now is another life, though it have the same size, mtime and inode.
+            directory.found.pop(name, None)
+            directory.stored.pop(name, None)
             if name in directory.own_deletions:
                 directory.own_deletions.discard(name)
             else:

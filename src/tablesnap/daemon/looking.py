@@ -36,8 +36,8 @@ class TableLook:
         """Return a moment at which exactly this was live, if the look was taken between *before* and *after*.
 
         What ended by *before* is in it, and so is all that ended by `changed_ns`, which is known by the logs that are
-        still there and by the directory that another was deleted from; each before the listing. Nothing that is in it
-        ended later than both.
+        still there and by the directory that another was deleted from; each before the listing. What is in it and ended
+        later than both did so while the names were being read: for that long it may be dated too early, never too late.
         """
         changed = datetime.fromtimestamp(self.changed_ns // 1000 / 1e6, UTC)
         return max(before, min(changed, after))

@@ -71,7 +71,8 @@ class Table:
     needed: frozenset[Sstable] = frozenset()  # replaced whole, as workers read it
     begun: bool = False  # it was looked at, and the history goes on from there
     found: dict[str, frozenset[str]] = field(default_factory=dict)  # until it is begun: what each had at start
-    looked_at: float = 0.0
+    looked_at: float = 0.0  # when the first look at it began,
+    look_ended: float = 0.0  # and when it ended
     accounted: set[str] = field(default_factory=set)  # transactions that the look has taken in
     suspects: dict[Name, float] = field(default_factory=dict)  # what no transaction explains yet, and since when
     moved: dict[tuple[Sstable, str], float] = field(default_factory=dict)  # components that may be rewritten
