@@ -343,6 +343,24 @@ def test_what_was_held_is_brought_though_it_was_deleted_before_the_commit_was_he
     bench.close()
 
 
+def test_what_was_not_heard_in_another_data_directory_is_brought_too(bench: Bench, tmp_path: Path) -> None:
+    """Of those that are looked at after events were lost, the first may be told of the end already."""
+    table = Table(directory_below(tmp_path / "disk1"), directory_below(tmp_path / "disk2"))
+    transaction = table.begin("flush")
+    added = [transaction.add(directory) for directory in table.directories]
+    see_logs(bench, transaction, Happening.CREATED)
+    for one in added:
+        write(one, table.format)
+        for name in one.files.keys() - {f"{one.stem}Filter.db"}:
+            bench.see(one.directory / name)
+    transaction.commit()
+
+    bench.witness.see(DirectoryHint(str(table.directories[0])))
+
+    assert bench.committed.brought == {name_of(one): tuple(sorted(one.files)) for one in added}
+    bench.close()
+
+
 def test_a_log_that_went_unheard_ends_and_calls_nothing_dead_any_more(bench: Bench, table: Table) -> None:
     table.flush()
     truncation = table.begin("unknowncompactiontype")

@@ -153,12 +153,20 @@ class Witness:
             for name in logs:
                 self._note_added(name)
             ended = [name for name in logs if self._has_ended(directory, name)]
-            if directory in self._beside:
-                for name in _names_in(directory) or ():
-                    self._note_written(directory, name)
+            for beside in self._added_to(directory):
+                for name in _names_in(beside) or ():
+                    self._note_written(beside, name)
             for name in ended:
                 self._tell_end(directory, name)
             self._see_those_gone(directory)
+
+    def _added_to(self, directory: str) -> set[str]:
+        """Return all directories to which transactions that are open in this one are adding."""
+        found = set()
+        for name in [name for name, replicas in self._logs.items() if directory in replicas]:
+            if sstable.operation_of(name) in ADDING and (transaction := self._read(name)) is not None:
+                found |= {beside for beside, _ in transaction.added}
+        return found
 
     def _note_written(self, directory: str, name: str) -> None:
         stem = name[: name.rfind("-") + 1]
