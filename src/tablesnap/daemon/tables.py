@@ -198,10 +198,15 @@ class Tables:
                 self._let_leave(table, now)
 
     def _let_leave(self, table: Table, now: float) -> None:
-        """Forget the directories that are gone, and the table with the last, once all that was there is recorded."""
-        if table.index_in_flight or table.stirred or table.changed_since is not None or table.history.is_ending(now):
+        """Forget the directories that are gone once all that was there is recorded; with the last of them the table.
+
+        That it holds nothing any more is yet to be recorded then.
+        """
+        going = table.leaving - {one.directory for one in (*table.needed, *table.parts)}
+        untold = table.stirred or table.changed_since is not None or table.history.is_ending(now)
+        if table.index_in_flight or (untold and going == table.directories.keys()):
             return
-        for path in table.leaving - {one.directory for one in (*table.needed, *table.parts)}:
+        for path in going:
             table.leaving.discard(path)
             del table.directories[path]
             table.devices.pop(path, None)
