@@ -15,6 +15,7 @@ from tablesnap.daemon.looking import TableLook, sort_out
 from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.table import Part, Parts, Table
 from tablesnap.rules.index import Owner, StoredFile
+from tablesnap.rules.selection import Selection
 from tablesnap.rules.view import Sstable
 
 NOW = 1000.0
@@ -46,7 +47,7 @@ def holder() -> Holder:
 
 def look_at(written: fake_cassandra.Written) -> TableLook:
     directory = str(written.directory)
-    return sort_out({directory: look_at_directory(directory)}, (), Settings(paths=(directory,), node="n").selection)
+    return sort_out({directory: look_at_directory(directory)}, (), Selection())
 
 
 def stored(written: fake_cassandra.Written) -> tuple[Table, Parts]:

@@ -27,9 +27,8 @@ class LogQueue(logging.Handler):
         self._handler = handler
         self._limit = limit
         self._dropped = 0
-        self._last: logging.LogRecord | None = (
-            None  # the latest that found no room: what a daemon ends with is not lost
-        )
+        # The latest line that found no room. It is not dropped: what a daemon ends with is not lost.
+        self._last: logging.LogRecord | None = None
         self._waiting: queue.SimpleQueue[logging.LogRecord | None] = queue.SimpleQueue()
         # A daemon: Python must not wait for it at exit.
         self._thread = threading.Thread(target=self._write, name="log", daemon=True)

@@ -3,12 +3,12 @@
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 
 from tablesnap.daemon.deleting import delete_stored
 from tablesnap.daemon.directory import Directory, Stored
-from tablesnap.daemon.intake import FRESH, Intake
+from tablesnap.daemon.holding import Doing
+from tablesnap.daemon.intake import Intake
 from tablesnap.daemon.messages import Protected, Recorded, Task
 from tablesnap.daemon.recording import Recorder
 from tablesnap.daemon.settings import Settings
@@ -19,27 +19,18 @@ from tablesnap.rules.keys import Keys
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class FilesDoing:
-    """What ordinary files need of the daemon."""
-
-    submit: Callable[[Task, int], None]
-    record: Callable[[Index], None]
-    now: Callable[[], float]
-    wall_clock: Callable[[], datetime]
-    announce: Callable[[Directory, str, int], None]
-    let_go: Callable[[int], None]  # a file found at start, of so many bytes, is not waited for any more
-
-
 class Files:
     """What is no sstable of a table with transactions. Used by the daemon's one thread alone."""
 
-    def __init__(self, settings: Settings, keys: Keys, intake: Intake, doing: FilesDoing) -> None:
+    def __init__(
+        self, settings: Settings, keys: Keys, intake: Intake, doing: Doing, submit: Callable[[tuple[Index, ...]], None]
+    ) -> None:
         self._settings = settings
         self._keys = keys
         self._intake = intake
         self._recorder = Recorder(settings, keys)
         self._doing = doing
+        self._submit = submit
 
     def adopt(self, directory: Directory, newest: Index | None) -> None:
         """Go on from the newest index that the store has of *directory*."""
@@ -64,7 +55,7 @@ class Files:
             return
         if isinstance(result, Protected) and result.because_named and result.file.key not in directory.named:
             # The index that kept a purge off that object has been followed by one that does not: store it anew.
-            self._doing.submit(task, FRESH)
+            self._intake.submit_anew(task)
             return
         del directory.pending[task.name]
         if task.found:
@@ -116,7 +107,7 @@ class Files:
         directory.last_index = self._doing.now()
         if index is not None:
             directory.index_in_flight = True
-            self._doing.record(index)
+            self._submit((index,))
 
     def recorded(self, directory: Directory, recorded: Recorded) -> None:
         """Take in that the index of *directory* is stored."""

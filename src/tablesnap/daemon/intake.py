@@ -237,6 +237,10 @@ class Intake:
         else:
             pending.incarnation, pending.still_since = here, self._now()
 
+    def submit_anew(self, task: Task) -> None:
+        """Have a file stored once more, as what was found of it in the store can be relied on no longer."""
+        self._submit(task, FRESH)
+
     def _queue(self, directory: Directory, name: str, pending: Pending, urgency: int) -> None:
         self._settling.discard((directory.path, name))
         directory.pending[name] = replace(pending, queued=True, again=False)

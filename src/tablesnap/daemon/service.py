@@ -18,7 +18,7 @@ from tablesnap.daemon.announcing import Announcer
 from tablesnap.daemon.backlog import Backlog
 from tablesnap.daemon.deleting import delete_stored
 from tablesnap.daemon.directory import Directory
-from tablesnap.daemon.files import Files, FilesDoing
+from tablesnap.daemon.files import Files
 from tablesnap.daemon.holding import Doing
 from tablesnap.daemon.intake import FRESH, Intake, Judged
 from tablesnap.daemon.messages import (
@@ -132,37 +132,18 @@ class Daemon:
         )
         self._questions = Questions(store, catalog, keys, self._inbox.put)
         self._intake = Intake(settings, keys, self._submit, self._now, self._recognise_names)
-        self._tables = Tables(
-            settings,
-            keys,
-            self._witness,
-            self._pins,
-            Doing(
-                submit=lambda task, urgency: self._uploads.add(task, urgency=urgency),
-                turn=self._turns.next,
-                list_directory=self._intake.list_directory,
-                now=self._now,
-                wall_clock=wall_clock,
-                announce=lambda directory, name, size: self._announcer.stored(directory, name, size, self._now()),
-                let_go=lambda size: self._backlog.count(1, size),
-            ),
+        doing = Doing(
+            submit=lambda task, urgency: self._uploads.add(task, urgency=urgency),
+            turn=self._turns.next,
+            list_directory=self._intake.list_directory,
+            now=self._now,
+            wall_clock=wall_clock,
+            announce=lambda directory, name, size: self._announcer.stored(directory, name, size, self._now()),
+            let_go=lambda size: self._backlog.count(1, size),
         )
-        self._files = Files(
-            settings,
-            keys,
-            self._intake,
-            FilesDoing(
-                submit=self._submit,
-                record=lambda index: self._recordings.add((index,), urgency=0),
-                now=self._now,
-                wall_clock=wall_clock,
-                announce=lambda directory, name, size: self._announcer.stored(directory, name, size, self._now()),
-                let_go=lambda size: self._backlog.count(1, size),
-            ),
-        )
-        self._table_recorder = TableRecorder(
-            settings, keys, self._tables, self._intake, lambda indexes: self._recordings.add(indexes, urgency=0)
-        )
+        self._tables = Tables(settings, keys, self._witness, self._pins, doing)
+        self._files = Files(settings, keys, self._intake, doing, self._write)
+        self._table_recorder = TableRecorder(settings, keys, self._tables, self._intake, self._write)
         self._next_look_at_pins = 0.0
         self._announcer = Announcer()
         self._started = False
@@ -207,6 +188,9 @@ class Daemon:
         if urgency == FRESH:
             task = replace(task, turn=self._turns.next(task.directory))
         self._uploads.add(task, urgency=(urgency, task.turn or 0))
+
+    def _write(self, indexes: tuple[Index, ...]) -> None:
+        self._recordings.add(indexes, urgency=0)
 
     def _deliver_recorded(self, result: Recorded | TablesnapError) -> None:
         assert not isinstance(result, TablesnapError), "this pool never gives up"
@@ -535,7 +519,10 @@ class Daemon:
         self._announcer.announce(self._directories, self._now(), all_of_them=True)
         unrecorded = self._unrecorded()
         if unrecorded:
-            log.warning("the last restore points of %s are not written", spell_count(unrecorded, "directory"))
+            log.warning(
+                "the last restore points of %s are not written; start again with -B to have all of them",
+                spell_count(unrecorded, "directory"),
+            )
         waiting = waiting_in(self._directories.values(), self._tables.tables.values())
         if waiting:
             log.warning("stopped; %s; start again with -B to store all of them", spell_waiting(waiting, self._now()))
@@ -573,7 +560,7 @@ class Daemon:
 
     def _has_changed(self, table: Table) -> bool:
         self._note_changes(table, self._now())
-        return table.changed_since is not None or table.history.is_ending(self._now())
+        return table_recording.has_changed(table, self._now())
 
     def _recordable_tables(self) -> list[Table]:
         return [table for table in self._tables.tables.values() if table.begun and not table.absent]

@@ -56,16 +56,21 @@ def is_due(table: Table, now: float, index_interval: float) -> bool:
     return table.index_size > SMALL_INDEX and table.stored_bytes >= SHARE * table.index_size
 
 
+def has_changed(table: Table, now: float) -> bool:
+    """Say whether the view is another one than is recorded."""
+    return table.changed_since is not None or table.history.is_ending(now)
+
+
 def has_news(table: Table, now: float) -> bool:
     """Say whether a last index, at a stop, could tell anything that the newest does not.
 
     Where there is nothing, a look can be spared: with hundreds of tables they would take longer than a stop may.
     What came unheard, in the last moments, the next start finds, as its look does not agree with ``live`` then.
     """
-    untold = table.changed_since is not None or table.live_moved is not None or table.history.next is not None
+    untold = has_changed(table, now) or table.live_moved is not None or table.history.next is not None
     doubtful = table.doubted is not None or bool(table.suspects)
     can_be_resumed = table.newest is not None and table.newest.live
-    return untold or doubtful or not can_be_resumed or table.history.is_ending(now)
+    return untold or doubtful or not can_be_resumed
 
 
 def _is_next_due(table: Table, now: float) -> bool:
@@ -124,7 +129,6 @@ class TableRecorder:
         # What is missed may be gone without a cause, and what there is more a flush whose log nobody could read, with
         # later ones in the view already: it is looked into first. At a stop there is no time, and nobody hears what
         # Cassandra goes on to do; but a directory may not be empty then either.
-        suspected = dict(table.suspects)
         differs = self._tables.reconciler.misses_something(table, look) or look.has_more_than(table.history)
         differs = differs or bool(table.missed)
         if differs and not (at_stop and look.keeps_all_of(table.history)):
@@ -132,12 +136,10 @@ class TableRecorder:
         if table.doubted is not None:
             # Only at a stop: what came after sstables had gone is not of one view with them.
             table.history.take_back(table.doubted)
-        unheard = [name for name in look.live if table.history.find(name) is None]
-        if unheard:
-            # Only at a stop, too: what was added since these came would be in a view without them.
-            since = min(suspected.get(name, 0.0) for name in unheard)
-            table.history.take_back(max(since, table.last_index or 0.0))
-        self._tables.holder.note_moved(table, look)
+        if look.has_more_than(table.history):
+            # Only at a stop, too: what was added after those came would be in a view without them, and nobody knows
+            # when that was. What is recorded stays.
+            table.history.take_back(table.last_index or 0.0)
         for path, listing in listings.items():
             directory = table.directories[path]
             for name in self._intake.unknown(directory, listing):

@@ -8,7 +8,6 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -268,9 +267,8 @@ class Witness:
         names = self._seen.get(directory, {}).pop(stem, set())
         if sstable.is_complete([name[len(stem) :] for name in names]):
             return names
-        with suppress(OSError), os.scandir(directory) as entries:
-            return {entry.name for entry in entries if entry.name.startswith(stem)}
-        return names
+        listed = _names_in(directory)
+        return names if listed is None else {name for name in listed if name.startswith(stem)}
 
     def _take(self, one: Name, names: Collection[str]) -> tuple[Pin, ...]:
         """Hold what an addition brought, where it is not held already."""
