@@ -89,7 +89,7 @@ class Failing(Around):
 
     def __init__(self, store: Store, fails: Callable[[str], Exception | None], *, afterwards: bool = False) -> None:
         super().__init__(store)
-        self._fails = fails
+        self.fails = fails
         self._afterwards = afterwards
 
     def before(self, request: str) -> None:
@@ -102,7 +102,7 @@ class Failing(Around):
             self._fail(request)
 
     def _fail(self, request: str) -> None:
-        error = self._fails(request)
+        error = self.fails(request)
         if error is not None:
             raise error
 
@@ -117,6 +117,12 @@ class DeadAfter(Around):
         self._lock = threading.Lock()
         self._begun = 0
         self.died = threading.Event()
+
+    def revive(self) -> None:
+        """Answer again, and die no more."""
+        with self._lock:
+            self._begun = -1 << 32
+        self.died.clear()
 
     def before(self, request: str) -> None:
         with self._lock:

@@ -54,7 +54,7 @@ def test_an_index_gets_the_key_of_its_newest_file_as_json_and_reads_back(store: 
 
     assert key == "n:/d/nb-2-big-Data.db-listdir.json"
     assert store.head(key).content_type == "application/json"
-    assert catalog.read(key) == index("nb-1-big-Data.db", "nb-2-big-Data.db", "zzz")
+    assert catalog.read(key) == replace(index("nb-1-big-Data.db", "nb-2-big-Data.db", "zzz"), serial=1)
 
 
 def test_an_index_whose_key_is_taken_gets_its_moment_and_overwrites_nothing(
@@ -157,7 +157,7 @@ def test_an_index_named_after_a_file_beside_its_plain_key_is_an_index_of_that_di
     key = catalog.write(beside)
 
     assert key == "n:/d/a~00000000000000ab-listdir.json"
-    assert catalog.survey(["/d"], ["/d"]).newest == {"/d": beside}
+    assert catalog.survey(["/d"], ["/d"]).newest == {"/d": replace(beside, serial=1)}
 
 
 def test_an_index_whose_writing_failed_too_late_is_not_written_twice(store: MemoryStore, catalog: Catalog) -> None:
@@ -165,13 +165,16 @@ def test_an_index_whose_writing_failed_too_late_is_not_written_twice(store: Memo
     late = Failing(
         store, lambda request: StoreUnavailable("lost") if request.startswith("create") else None, afterwards=True
     )
+    writer = Catalog(late, KEYS)
+    writer.survey(["/d"], ["/d"])
     with pytest.raises(StoreUnavailable):
-        Catalog(late, KEYS).write(index("a"))
+        writer.write(index("a"))
+    late.fails = lambda request: None
 
-    key = catalog.write(index("a"))
+    key = writer.write(index("a"))
 
     assert key == "n:/d/a~20261122T202517123456Z-listdir.json"
-    assert catalog.read(key) == index("a")
+    assert catalog.read(key) == replace(index("a"), serial=2)
     assert len(objects(store)) == 2
 
 
@@ -196,7 +199,7 @@ def test_the_newest_index_is_the_one_stored_last_whatever_its_key(catalog: Catal
 
 
 @pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
-def test_of_indexes_stored_within_one_second_the_one_taken_last_is_the_newest(
+def test_of_indexes_stored_within_one_second_the_one_written_last_is_the_newest_whatever_the_clock_said(
     store: MemoryStore, clock: Clock, order: tuple[str, str]
 ) -> None:
     catalog = Catalog(WholeSeconds(store), KEYS)
@@ -204,16 +207,108 @@ def test_of_indexes_stored_within_one_second_the_one_taken_last_is_the_newest(
         clock.advance(milliseconds=1)
         catalog.write(index(name, seconds=5.0 if name == "b" else 2.0))
 
-    assert catalog.survey(["/d"], ["/d"]).newest["/d"].names == ("b",)
+    assert catalog.survey(["/d"], ["/d"]).newest["/d"].names == order[1:]
 
 
-def test_of_indexes_of_one_moment_the_one_seen_last_is_the_newest(store: MemoryStore) -> None:
-    catalog = Catalog(WholeSeconds(store), KEYS)
-    again = replace(index("a"), seen_at=CLOCK_START + timedelta(days=1))
-    catalog.write(again)
-    catalog.write(index("a"))
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+def test_of_indexes_without_serials_stored_within_one_second_the_one_taken_last_is_the_newest(
+    store: MemoryStore, order: tuple[str, str]
+) -> None:
+    for name in order:
+        put(store, f"n:/d/{name}-listdir.json", encode(index(name, seconds=0.5 if name == "b" else 0.2), "n:/d/"))
 
-    assert catalog.survey(["/d"], ["/d"]).newest["/d"] == again
+    assert Catalog(WholeSeconds(store), KEYS).survey(["/d"], ["/d"]).newest["/d"].names == ("b",)
+
+
+# Serials.
+
+
+def test_each_restore_point_of_a_table_has_the_next_serial_whichever_of_its_directories_it_is_in(
+    catalog: Catalog, store: MemoryStore
+) -> None:
+    first = replace(index("a", directory="/d"), covers=("/d", "/e"))
+    second = replace(index("b", directory="/e", seconds=1), covers=("/d", "/e"))
+    other = index("c", directory="/f", seconds=2)
+
+    serials = [catalog.read(catalog.write(one)).serial for one in (first, second, other)]
+
+    assert serials == [1, 2, 1]
+
+
+def test_a_daemon_that_starts_goes_on_from_the_highest_serial_in_the_bucket(store: MemoryStore, clock: Clock) -> None:
+    before = Catalog(store, KEYS)
+    for number in range(3):
+        clock.advance(seconds=1)
+        before.write(index(str(number), seconds=number))
+    after = Catalog(store, KEYS)
+    after.survey(["/d"], ["/d"])
+
+    assert after.read(after.write(index("later", seconds=-3600))).serial == 4, "also with its clock set back"
+
+
+def test_after_an_index_without_a_serial_they_go_on_from_its_date_in_milliseconds(store: MemoryStore) -> None:
+    put(store, "n:/d/b-listdir.json", encode(index("b"), "n:/d/"))
+    catalog = Catalog(store, KEYS)
+    catalog.survey(["/d"], ["/d"])
+
+    serial = catalog.read(catalog.write(index("c", seconds=1))).serial
+
+    assert serial == 1 + min(CLOCK_START, index("b").seen_at or CLOCK_START).timestamp() * 1000 // 1
+
+
+def test_an_unreadable_newest_index_does_not_let_serials_begin_again(store: MemoryStore, clock: Clock) -> None:
+    before = Catalog(store, KEYS)
+    before.write(index("a"))
+    second = before.write(index("b", seconds=1))
+    store.delete([second])
+    clock.advance(seconds=1)
+    put(store, second, b"no JSON")
+    after = Catalog(store, KEYS)
+    after.survey(["/d"], ["/d"])
+
+    serial = after.read(after.write(index("c", seconds=2))).serial
+
+    assert serial is not None
+    assert serial > 2
+
+
+def copied(store: MemoryStore, clock: Clock) -> MemoryStore:
+    """A copy of all that is stored, with the dates of the copy, in the order of keys."""
+    clock.advance(days=1)
+    copy = MemoryStore(clock)
+    for key, body in sorted(objects(store).items()):
+        clock.advance(seconds=1)
+        put(copy, key, body)
+    return copy
+
+
+def test_in_a_bucket_that_was_copied_the_newest_index_is_the_one_written_last(
+    store: MemoryStore, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    catalog = Catalog(store, KEYS)
+    for number, name in enumerate(("z", "m", "a")):
+        clock.advance(seconds=1)
+        catalog.write(index(name, seconds=number))
+    after = Catalog(copied(store, clock), KEYS)
+
+    with caplog.at_level("INFO"):
+        newest = after.survey(["/d"], ["/d"]).newest["/d"]
+
+    assert newest.names == ("a",)
+    assert "all 3 were read" in caplog.text
+    assert after.read(after.write(index("b", seconds=100_000))).serial == 4
+
+
+def test_a_moment_of_the_future_is_believed_up_to_five_minutes_after_the_store_s_date(
+    store: MemoryStore, catalog: Catalog
+) -> None:
+    ahead = replace(index("a", seconds=365 * 86400), until=index("a", seconds=366 * 86400).taken_at)
+    catalog.write(ahead)
+
+    newest = catalog.survey(["/d"], ["/d"]).newest["/d"]
+
+    latest = CLOCK_START + timedelta(minutes=5)
+    assert (newest.taken_at, newest.seen_at, newest.until, newest.serial) == (latest, latest, latest, 1)
 
 
 def test_each_directory_has_its_own_newest_index_and_one_without_has_none(catalog: Catalog) -> None:

@@ -4,7 +4,7 @@ import json
 import logging
 import random
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -117,7 +117,8 @@ def test_of_many_restore_points_few_are_read_to_find_a_moment(past: Past) -> Non
 
     next(found.backward(at(30)))
 
-    assert sum(request.startswith("read") for request in store.requests) <= 8
+    # Seven by halves, and the newest and the oldest, which show whether the bucket was copied.
+    assert sum(request.startswith("read") for request in store.requests) <= 9
 
 
 def test_it_is_taken_at_that_counts_and_not_when_it_was_stored(past: Past) -> None:
@@ -144,11 +145,39 @@ def test_of_those_that_the_store_dates_to_one_moment_their_own_moments_decide(pa
     assert minutes([oldest]) == [0]
 
 
-def test_of_one_moment_the_one_seen_later_is_the_newer(past: Past) -> None:
-    past.point(held(past, disk1=[1]), at(0), seen_at=at(1))
-    past.point(held(past, disk1=[2]), at(0), seen_at=at(2))
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        (0, [1, 2, 3, 0]),
+        (1.5, [1, 2, 3, 0]),
+        (2, [1, 2, 3, 0]),
+        (3.5, [2, 1, 3, 0]),
+        (4, [3, 2, 1, 0]),
+        (9, [3, 2, 1, 0]),
+    ],
+)
+def test_of_one_moment_the_latest_that_was_recorded_by_then_counts_and_else_the_earliest(
+    past: Past, moment: float, expected: list[int]
+) -> None:
+    past.point(held(past, disk1=[10]), at(-5))
+    for number, seen_at in ((1, 2), (2, 3), (3, 4)):
+        past.point(held(past, disk1=[10 + number]), at(0), seen_at=at(seen_at))
+    past.point(held(past, disk1=[20]), at(10), seen_at=at(11))
 
-    assert [generations(point) for point in history(past).backward(at(0))] == [["disk1:2"], ["disk1:1"]]
+    found = [generations(point) for point in history(past).backward(at(moment))]
+
+    assert found == [[f"disk1:{10 + number}"] for number in expected]
+
+
+def test_of_very_many_of_one_moment_few_are_read(past: Past) -> None:
+    for number in range(100):
+        past.point(held(past, disk1=[number + 1]), at(0), seen_at=at(number + 1))
+    store = Around(past.store)
+
+    found = next(history(past, store).backward(at(30)))
+
+    assert generations(found) == ["disk1:30"]
+    assert sum(request.startswith("read") for request in store.requests) <= 25
 
 
 def test_a_restore_point_that_every_directory_has_an_index_of_is_one(past: Past) -> None:
@@ -457,17 +486,127 @@ def test_reading_all_can_be_given_up(past: Past) -> None:
     assert store.read_so_far <= 1 + 4
 
 
-def test_dates_that_contradict_the_restore_points_are_told(past: Past, caplog: pytest.LogCaptureFixture) -> None:
-    older, newer = past.table(ONE, [1], at(0))[0], past.table(ONE, [2], at(1))[0]
-    bodies = {key: b"".join(past.store.read(key)) for key in (newer, older)}
-    past.store.delete(bodies)
-    for minute, (key, body) in enumerate(bodies.items()):
-        past.garbage(key, body, at(10 + minute))
+# Copied buckets.
 
-    with caplog.at_level(logging.WARNING):
-        list(history(past).backward())
 
-    assert f"{newer} was stored before {older}, and is the later restore point" in caplog.text
+def copied(past: Past, begin: datetime) -> Past:
+    """A bucket with the same objects, dated when they were copied: one second after the other, in the order of keys."""
+    copy = Past.in_memory()
+    for number, listed in enumerate(sorted(past.store.list(""), key=lambda one: one.key)):
+        copy.garbage(listed.key, b"".join(past.store.read(listed.key)), begin + timedelta(seconds=number))
+    return copy
+
+
+def without_serials(past: Past) -> Past:
+    """What an early version of ours would have stored."""
+    for listed in past.store.list(""):
+        if listed.key.endswith("-listdir.json"):
+            document = json.loads(b"".join(past.store.read(listed.key)))
+            document["tablesnap"].pop("serial", None)
+            past.store.delete([listed.key])
+            past.garbage(listed.key, json.dumps(document).encode(), listed.modified)
+    return past
+
+
+def a_long_past(past: Past) -> Past:
+    """Names that come in another order than the restore points, and a table that has been at rest."""
+    for minute, numbers in enumerate(([9], [9, 10], [11], [3, 11], [12], [12], [5, 12], [100])):
+        past.point(held(past, disk1=numbers, disk2=[200 + minute]), at(minute), seen_at=at(minute + 0.5))
+    past.point(held(past, disk1=[100], disk2=[207]), at(7), seen_at=at(20))
+    return past
+
+
+MOMENTS = [*range(9), 6.5, 19, 21]
+
+
+@pytest.mark.parametrize("delay", [timedelta(seconds=1), timedelta(days=3)], ids=["at once", "later"])
+@pytest.mark.parametrize("kind", [a_long_past, lambda past: without_serials(a_long_past(past))], ids=["", "early"])
+def test_a_copied_bucket_has_the_same_restore_points_in_the_same_order(
+    past: Past, delay: timedelta, kind: Callable[[Past], Past], caplog: pytest.LogCaptureFixture
+) -> None:
+    kind(past)
+    copy = copied(past, at(20.5) + delay)
+
+    def told(found: Iterator[RestorePoint]) -> list[tuple[float, list[str]]]:
+        return [(minutes([point])[0], generations(point)) for point in found]
+
+    with caplog.at_level(logging.INFO):
+        assert told(history(copy).backward()) == told(history(past).backward())
+        assert told(history(copy).all()) == told(history(past).all())
+        assert history(copy).is_copied
+    for moment in MOMENTS:
+        assert told(history(copy).backward(at(moment))) == told(history(past).backward(at(moment)))
+    oldest = history(copy).oldest()
+    assert oldest is not None
+    assert minutes([oldest]) == [0]
+    assert caplog.text.count("was the bucket copied?") == 3
+    assert "WARNING" not in caplog.text
+    assert not history(past).is_copied
+
+
+def test_a_copy_in_which_only_later_restore_points_show_it_goes_on_in_the_right_order(past: Past) -> None:
+    # By its date and its key the newest is the newest; behind it two have changed places.
+    keys = [past.table(ONE, [number], at(number))[0] for number in (1, 2, 3)]
+    bodies = [b"".join(past.store.read(key)) for key in keys]
+    past.store.delete(keys)
+    for place, minute in ((1, 4.0), (0, 4.5), (2, 5.0)):
+        past.garbage(keys[place], bodies[place], at(minute))
+
+    assert minutes(history(past).backward()) == minutes(history(past).all()) == [3, 2, 1]
+
+
+def test_an_index_that_waited_through_an_outage_is_no_sign_of_a_copy(past: Past) -> None:
+    for minute in (0, 1):
+        past.table(ONE, [minute + 1], at(minute))
+    (late,) = past.table(ONE, [3], at(2))
+    body = b"".join(past.store.read(late))
+    past.store.delete([late])
+    past.garbage(late, body, at(120))
+
+    found = history(past)
+
+    assert minutes(found.backward()) == [2, 1, 0]
+    assert not found.is_copied
+
+
+def test_a_clock_that_is_always_wrong_by_the_same_is_no_sign_of_a_copy(past: Past) -> None:
+    for minute in (0, 60, 120):
+        (key,) = past.table(ONE, [minute + 1], at(minute))
+        body = b"".join(past.store.read(key))
+        past.store.delete([key])
+        past.garbage(key, body, at(minute + 30))
+
+    assert not history(past).is_copied
+
+
+def test_two_daemons_whose_serials_say_nothing_of_each_other_are_no_sign_of_a_copy(past: Past) -> None:
+    for minute in range(5):
+        past.point(held(past, disk1=[minute + 1]), at(minute))
+    for minute in range(5, 8):
+        past.point(held(past, disk2=[minute + 1]), at(minute))
+        past.point(held(past, disk1=[minute + 2]), at(minute + 0.5))
+
+    found = history(past)
+
+    assert minutes(found.backward()) == [7.5, 7, 6.5, 6, 5.5, 5, 4, 3, 2, 1, 0]
+    assert not found.is_copied
+
+
+# Clocks.
+
+
+def test_a_moment_of_the_future_does_not_hold_up_later_ones(past: Past) -> None:
+    past.table(ONE, [1], at(0))
+    past.point(held(past, disk1=[2]), at(365 * 24 * 60), seen_at=at(10))
+    past.table(ONE, [3], at(20))
+
+    found = history(past)
+
+    assert minutes(found.backward()) == [20, 15, 0]
+    assert minutes(found.backward(at(16))) == [15, 0]
+    assert [point.ahead for point in found.all()] == [
+        timedelta(0), timedelta(minutes=365 * 24 * 60 - 15), timedelta(0)
+    ]  # fmt: skip
 
 
 def test_an_index_read_only_in_part_is_one_that_cannot_be_read(past: Past) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tablesnap.rules.index import Index
+from tablesnap.rules.order import as_of
 from tablesnap.rules.purging import (
     Fate,
     Proof,
@@ -25,11 +26,32 @@ MONTH = Retention(cutoff=NOW - timedelta(days=30), settled=NOW - GRACE)
 DIRECTORY = "n:/data/ks/t-1/"
 
 
+def record(
+    key: str,
+    taken_at: datetime,
+    seen_at: datetime,
+    *,
+    complete: bool = True,
+    covers: Sequence[str] = ("/data/ks/t-1",),
+    serial: int | None = None,
+) -> Record:
+    """A restore point that was stored when it was recorded."""
+    return Record(
+        key=key,
+        taken_at=taken_at,
+        stored_at=seen_at,
+        seen_at=seen_at,
+        last_true=max(taken_at, seen_at),
+        is_complete=complete,
+        covers=frozenset(covers),
+        serial=serial,
+    )
+
+
 def taken(days_ago: float, *, complete: bool = True, covers: Sequence[str] = ("/data/ks/t-1",)) -> Record:
     moment = NOW - timedelta(days=days_ago)
-    return Record(
-        f"{DIRECTORY}nb-{days_ago}-big-Data.db-listdir.json", moment, moment, moment, complete, frozenset(covers)
-    )
+    key = f"{DIRECTORY}nb-{days_ago}-big-Data.db-listdir.json"
+    return record(key, moment, moment, complete=complete, covers=covers)
 
 
 def kept(records: Sequence[Record], retention: Retention = MONTH) -> list[Record]:
@@ -64,7 +86,7 @@ def test_an_incomplete_one_was_not_what_could_be_restored_at_the_cutoff() -> Non
 
 def test_an_unchanged_table_s_restore_point_is_as_young_as_when_it_was_last_seen() -> None:
     old = taken(100)
-    seen = Record("n:/seen", old.taken_at, old.stored_at, NOW - timedelta(days=2), is_complete=True, covers=old.covers)
+    seen = record("n:/seen", old.taken_at, NOW - timedelta(days=2))
 
     assert kept([old, seen]) == [old, seen]
 
@@ -106,39 +128,46 @@ def test_each_of_two_daemons_disks_keeps_its_own_newest() -> None:
     assert set(kept([*first, *second])) == {*first, second[1]}
 
 
+def test_before_a_secondary_index_was_dropped_the_restore_point_with_its_files_is_the_current_one() -> None:
+    flushed, cutoff = NOW - timedelta(days=40), NOW - timedelta(days=30)
+    with_index = record("n:/1", flushed, flushed + timedelta(seconds=5))
+    without = record("n:/2", flushed, NOW - timedelta(days=31))
+    later = record("n:/3", flushed, NOW - timedelta(days=29))
+
+    dropped_before = kept([with_index, without, later], Retention(cutoff=cutoff, settled=NOW))
+    dropped_since = kept([with_index, later], Retention(cutoff=cutoff, settled=NOW))
+
+    assert (dropped_before, dropped_since) == ([without, later], [with_index, later])
+
+
+DISKS = st.sampled_from([("/1",), ("/2",), ("/1", "/2")])
+
+
 @given(
-    st.lists(
-        st.tuples(
-            st.integers(0, 60), st.booleans(), st.sampled_from([("/1",), ("/2",), ("/1", "/2")]), st.integers(0, 2)
-        ),
-        min_size=1,
-        max_size=15,
-        unique_by=lambda one: one[0],
-    ),
-    st.integers(-1, 61),
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 30), st.booleans(), DISKS), min_size=1, max_size=15),
+    st.integers(-1, 100),
+    st.booleans(),
 )
 def test_any_moment_since_the_cutoff_can_be_restored_as_before_the_purge(
-    drawn: list[tuple[int, bool, tuple[str, ...], int]], age: int
+    drawn: list[tuple[int, int, bool, tuple[str, ...]]], age: int, numbered: bool
 ) -> None:
+    """Whatever the order of moments: each is recorded some days after the one before, and was taken some days ago."""
     cutoff = NOW - timedelta(days=age)
-    records = [
-        Record(
-            str(days),
-            NOW - timedelta(days=days),
-            NOW - timedelta(days=days),
-            NOW - timedelta(days=days - later),
-            whole,
-            frozenset(covers),
-        )
-        for days, whole, covers, later in drawn
-    ]
-    left = kept(records, Retention(cutoff=cutoff, settled=NOW))
+    records: list[Record] = []
+    seen_at, taken_at = NOW - timedelta(days=90), NOW - timedelta(days=120)
+    for number, (pause, ago, whole, covers) in enumerate(drawn):
+        seen_at += timedelta(days=pause, seconds=1)
+        taken_at = max(taken_at, seen_at - timedelta(days=ago))
+        serial = number if numbered else None
+        records.append(record(str(number), taken_at, seen_at, complete=whole, covers=covers, serial=serial))
+
+    left = kept(records, Retention(cutoff=cutoff, settled=NOW + timedelta(days=99)))
 
     for directory in ("/1", "/2"):
-        of_one = [record for record in records if directory in record.covers and record.is_complete]
-        for moment in [cutoff, NOW, *(record.taken_at for record in of_one if record.taken_at > cutoff)]:
-            before = max((one for one in of_one if one.taken_at <= moment), key=lambda one: one.taken_at, default=None)
-            assert before is None or before in left
+        before = [[one] for one in records if directory in one.covers and one.is_complete]
+        after = [[one] for one in left if directory in one.covers and one.is_complete]
+        for moment in {cutoff, NOW, *(at for one in records for at in (one.taken_at, one.seen_at) if at > cutoff)}:
+            assert next(as_of(before, moment), None) == next(as_of(after, moment), None)
 
 
 def stored(name: str, age: timedelta) -> Stored:

@@ -7,18 +7,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from threading import Lock
 
-from tablesnap.errors import AlreadyStored, NoSuchObject, StoreRefused, UnreadableIndex
+from tablesnap.catalog.newest import UNREADABLE, Candidates, NewestFinder, unreadable
+from tablesnap.errors import AlreadyStored, NoSuchObject, UnreadableIndex
 from tablesnap.rules.index import Index, StoredFile, decode, encode, newest_file
-from tablesnap.rules.index_parts import newest_of, project, when
+from tablesnap.rules.index_parts import newest_of, project
 from tablesnap.rules.keys import Keys, directory_of, index_key, is_index
 from tablesnap.rules.taken import LatestName, is_free, later_of, name_of, name_of_index, to_be_told
-from tablesnap.store.port import Content, Listed, Store
+from tablesnap.store.port import Content, Store
 
 log = logging.getLogger(__name__)
 
 READERS = 8  # indexes read at a time
-# In the place of one that was there and cannot be read. It vouches for nothing, and nobody knows what it said.
-_UNREADABLE = Index(directory="", names=(), latest_name=None, format=1)
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,8 @@ class Catalog:
     def __init__(self, store: Store, keys: Keys) -> None:
         self._store = store
         self._keys = keys
+        self._finder = NewestFinder(store, self.read)
+        self._serials: dict[str, int] = {}  # by directory path, the highest that is known of its table
         self._latest_names: dict[str, LatestName] = {}  # by directory path; one that is not in it has no index
         self._lock = Lock()  # a directory that comes anew is surveyed while an index of it may be on its way
 
@@ -52,30 +53,35 @@ class Catalog:
         Raises what the store raises.
         """
         wanted = {self._keys.below(directory): directory for directory in directories}
-        indexes: dict[str, list[Listed]] = {}
+        indexes: dict[str, Candidates] = {}
         taken: set[str] = set()
         for root in _outermost(roots):
             for listed in self._store.list(self._keys.below(root)):
                 if is_index(listed.key) and directory_of(listed.key) in wanted:
-                    _keep_newest(indexes.setdefault(directory_of(listed.key), []), listed)
+                    indexes.setdefault(directory_of(listed.key), Candidates()).note(listed)
                     # Of every index: those of 1.x, and early ones of ours, do not say which name was the latest.
                     self._note_name(wanted[directory_of(listed.key)], name_of_index(listed.key))
                 elif listed.key in keys:
                     taken.add(listed.key)
-        newest, points = self._resolve({wanted[key]: candidates for key, candidates in indexes.items()})
+        newest, points = self._resolve({wanted[key]: found for key, found in indexes.items()})
         return Survey(newest=newest, taken=frozenset(taken), points=points)
 
-    def _resolve(self, indexes: Mapping[str, list[Listed]]) -> tuple[dict[str, Index], dict[str, Index]]:
+    def _resolve(self, indexes: Mapping[str, Candidates]) -> tuple[dict[str, Index], dict[str, Index]]:
         """Read what a survey found for each directory: return `Survey.newest` and `Survey.points`."""
         with ThreadPoolExecutor(READERS, thread_name_prefix="survey") as readers:
-            found = dict(zip(indexes, readers.map(self._newest, indexes, indexes.values()), strict=True))
+            found = dict(zip(indexes, readers.map(self._finder.find, indexes.values()), strict=True))
+            for directory, one in found.items():
+                self._note_name(directory, one.index.latest_name)
             # Each is read once, also where several directories name it, or where it is the newest of its own.
-            read = {key: index for key, index in found.values() if not index.whole}
-            named = sorted({index.whole for _, index in found.values() if index.whole} - read.keys())
-            read |= zip(named, readers.map(self._read_or_tell, named), strict=True)
-        points = {directory: read[index.whole or key] for directory, (key, index) in found.items()}
-        newest = {directory: _part(points[directory], directory, index) for directory, (_, index) in found.items()}
-        return newest, {directory: points[directory] for directory, part in newest.items() if part is not _UNREADABLE}
+            read = {one.key: one.index for one in found.values() if not one.index.whole}
+            named = {one.index.whole: one.stored_at for one in found.values() if one.index.whole}
+            named = {key: named[key] for key in sorted(named.keys() - read.keys())}
+            read |= zip(named, readers.map(self._finder.read, named, named.values()), strict=True)
+        points = {directory: read[one.index.whole or one.key] for directory, one in found.items()}
+        newest = {directory: _part(points[directory], directory, one.index) for directory, one in found.items()}
+        for directory, one in found.items():
+            self._note_serial([directory, *points[directory].covers], one.highest)
+        return newest, {directory: points[directory] for directory, part in newest.items() if part is not UNREADABLE}
 
     def write_restore_point(self, indexes: Sequence[Index]) -> tuple[str, ...]:
         """Store the restore point of a table once in each of its directories, and return the keys.
@@ -84,13 +90,35 @@ class Catalog:
         Raises what the store raises; to do it again, with the same *indexes*, is safe.
         """
         first, *others = indexes
+        directories = [*first.covers, *(index.directory for index in indexes)]
+        serial = self._next_serial(directories)
         # The one with the files first, because whoever sees an index that names it must find it there.
-        whole = self.write(first)
-        return whole, *(self._write(replace(other, whole=whole), first.others[other.directory]) for other in others)
+        whole = self._write(replace(first, serial=serial), first.files)
+        keys = (
+            whole,
+            *(
+                self._write(replace(other, serial=serial, whole=whole), first.others[other.directory])
+                for other in others
+            ),
+        )
+        # Only now: who does it again after a failure writes the same bytes, and finds what is stored already.
+        self._note_serial(directories, serial)
+        return keys
 
     def write(self, index: Index) -> str:
         """Store *index*, whose every file is stored already, and return its key. Raises what the store raises."""
-        return self._write(index, index.files)
+        [key] = self.write_restore_point([index])
+        return key
+
+    def _next_serial(self, directories: Iterable[str]) -> int:
+        """Return one more than the highest serial that is known of a table with these *directories*."""
+        with self._lock:
+            return 1 + max(self._serials.get(directory, 0) for directory in directories)
+
+    def _note_serial(self, directories: Iterable[str], serial: int) -> None:
+        with self._lock:
+            for directory in directories:
+                self._serials[directory] = max(serial, self._serials.get(directory, 0))
 
     def _write(self, index: Index, files: Mapping[str, StoredFile]) -> str:
         """Store *index*, whose directory holds *files*; in the index itself only if it names no other for them."""
@@ -130,38 +158,17 @@ class Catalog:
         except UnreadableIndex as error:
             raise UnreadableIndex(f"the index {key} cannot be read: {error}") from error
 
-    def _newest(self, directory: str, candidates: list[Listed]) -> tuple[str, Index]:
-        """Return the newest of *candidates*, all of which the store dates to the same, latest moment, and its key."""
-        indexes = [(listed.key, self._read_or_tell(listed.key)) for listed in candidates]
-        for _, index in indexes:
-            self._note_name(directory, index.latest_name)
-        return max(indexes, key=lambda one: when(one[1]))
-
-    def _read_or_tell(self, key: str) -> Index:
-        try:
-            return self.read(key)
-        except (NoSuchObject, StoreRefused, UnreadableIndex) as error:
-            # Purged since it was listed, archived out of reach, or damaged; the other directories must not wait for
-            # it. This one had an index all the same, so that earlier runs were responsible for it, and nothing is
-            # taken as stored on the word of that: all is compared.
-            return _unreadable(error)
-
-
-def _unreadable(error: Exception) -> Index:
-    log.warning("%s; what it names will be compared with the files themselves", error)
-    return _UNREADABLE
-
 
 def _part(point: Index, directory: str, index: Index) -> Index:
     """Return what *point* holds of *directory*, whose newest index is *index*: that itself, or one that names it."""
     if not index.whole:
         return project(index, index.directory) if index.others else index
-    if point is _UNREADABLE:
+    if point is UNREADABLE:
         return point
     try:
         return replace(project(point, directory), names=index.names)
     except UnreadableIndex as error:
-        return _unreadable(UnreadableIndex(f"the index {index.whole} is no restore point of the table: {error}"))
+        return unreadable(UnreadableIndex(f"the index {index.whole} is no restore point of the table: {error}"))
 
 
 def _names(newest: StoredFile | None, directory_key: str, moment: datetime | None, *, is_free: bool) -> Iterator[str]:
@@ -175,14 +182,6 @@ def _names(newest: StoredFile | None, directory_key: str, moment: datetime | Non
     while True:
         yield index_key(newest.key if newest else directory_key, moment)
         moment += timedelta(microseconds=1)
-
-
-def _keep_newest(candidates: list[Listed], listed: Listed) -> None:
-    """Add *listed* if nothing newer is there. Several stay: a store may date its objects in whole seconds."""
-    if candidates and listed.modified > candidates[0].modified:
-        candidates.clear()
-    if not candidates or listed.modified == candidates[0].modified:
-        candidates.append(listed)
 
 
 def _outermost(roots: Iterable[str]) -> list[str]:

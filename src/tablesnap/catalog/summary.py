@@ -39,6 +39,7 @@ class Outline:
     directory: str  # of its index
     taken_at: datetime
     seen_at: datetime
+    until: datetime
     since: datetime
     format: int
     files: int
@@ -137,6 +138,7 @@ def outline(point: RestorePoint, found: list[Fault]) -> Outline:
         directory=point.directory,
         taken_at=point.taken_at,
         seen_at=point.seen_at,
+        until=point.until,
         since=point.since,
         format=point.format,
         files=len(point.files),

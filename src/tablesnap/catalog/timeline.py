@@ -2,15 +2,16 @@
 
 import logging
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from itertools import groupby
+from typing import overload
 
 from tablesnap.catalog.ahead import read_ahead
 from tablesnap.catalog.index_reader import Body, IndexReader
 from tablesnap.catalog.inventory import StoredDirectory
-from tablesnap.rules import points
+from tablesnap.catalog.ordering import Place, are_keys_out_of_order, is_followed, places_by_date, places_by_indexes
+from tablesnap.rules import order, points
 from tablesnap.rules.index import Index
 from tablesnap.rules.keys import Keys, directory_of
 from tablesnap.rules.place import place_of
@@ -28,56 +29,72 @@ _Read = Callable[[Listed], RestorePoint | Index]
 class Timeline:
     """The restore points of one history: a table's directories have one together.
 
-    It goes by the store's dates: within one history no restore point is older than one that was stored before it.
-    Not for several threads at once.
+    It goes by the store's dates, which tell the order without an index being read, unless they contradict what is read
+    or what the keys say, as in a bucket that was copied: then every index is read once, and these say the order
+    themselves (`tablesnap.rules.order`). Not for several threads at once.
     """
 
     def __init__(self, name: str, directories: Mapping[str, StoredDirectory], reader: IndexReader) -> None:
         self.name = name  # ``<keyspace>/<table>-<id>``, or the directory's path
         self.directories = directories  # by absolute path
         self._reader = reader
-        self._indexes = {path: sorted(one.indexes, key=_when) for path, one in directories.items()}
-        ordered = sorted((listed for indexes in self._indexes.values() for listed in indexes), key=_when)
-        self._listed = {listed.key: listed for listed in ordered}
-        # A store may date its objects in whole seconds: only what they say themselves orders those of one moment.
-        self._moments = [list(group) for _, group in groupby(ordered, key=lambda listed: listed.modified)]
         self._read: dict[str, RestorePoint | Index] = {}
+        self._is_settled = False  # it was looked whether the dates are to be believed
+        self._is_asked = False  # every index was asked
+        self._is_copied = False
+        self._put_in_order(places_by_date(directories.values()))
 
-    def backward(self, until: datetime | None = None) -> Iterator[RestorePoint]:
-        """Yield the restore points, the newest first; with *until*, beginning with the one that was current then.
+    def _put_in_order(self, places: Sequence[Place]) -> None:
+        self._places = places
+        self._listed = {listed.key: listed for place in places for listed in place}
+        self._place_of = {listed.key: number for number, place in enumerate(places) for listed in place}
+        self._indexes = {
+            path: sorted(one.indexes, key=lambda listed: (self._place_of[listed.key], listed.key))
+            for path, one in self.directories.items()
+        }
+
+    def backward(self, moment: datetime | None = None) -> Iterator[RestorePoint]:
+        """Yield the restore points, the newest first; with a *moment* those taken by then, as `order.as_of` has them.
 
         One whose index cannot be read is yielded as such, dated by the store. Raises `StoreUnavailable`.
         """
-        end = len(self._moments) if until is None else self._first_later(until)
-        found = (point for place in range(end - 1, -1, -1) for point in self._points_at(place, self._read_once))
-        yield from self._watched(point for point in found if until is None or point.taken_at <= until)
+        if moment is None:
+            yield from self._checked(self._newest_first())
+        else:
+            self._settle()
+            yield from order.as_of(_Points(self), moment)
 
     def all(self, readers: int = 8) -> Iterator[RestorePoint]:
         """Yield what `backward` does; *readers* threads fetch the next indexes, as many as they are, meanwhile."""
-        newest_first = (listed for group in reversed(self._moments) for listed in group)
-        yield from self._watched(self._points_of(read_ahead(self._reader.fetch, newest_first, readers)))
+        yield from self._checked(self._newest_first(readers))
 
     def oldest(self) -> RestorePoint | None:
         """Return the oldest restore point; None if there is none. Raises `StoreUnavailable`."""
-        for place in range(len(self._moments)):
-            for point in reversed(self._points_at(place, self._read_once)):
-                return point
-        return None
+        self._settle()
+        return next((point for place in range(len(self._places)) for point in reversed(self.points_at(place))), None)
 
     def recorded_by(self, key: str) -> RestorePoint | None:
         """Return the restore point that the index of this *key* is of, as a whole; None if there is no such index."""
+        self._settle()
         listed = self._listed.get(key)
         if listed is None:
             return None
         found = self._read_once(listed)
         if isinstance(found, Index) and found.whole in self._listed:
             listed = self._listed[found.whole]
-        here = next(place for place, moment in enumerate(self._moments) if listed in moment)
-        return next((point for point in self._points_at(here, self._read_once) if point.key == listed.key), None)
+        here = self.points_at(self._place_of[listed.key])
+        return next((point for point in here if point.key == listed.key), None)
+
+    @property
+    def is_copied(self) -> bool:
+        """Whether the store's dates are not those at which the objects were written. Raises `StoreUnavailable`."""
+        self._settle()
+        return self._is_copied
 
     @property
     def indexes(self) -> Iterable[Listed]:
-        """The indexes of all directories, those stored first at the front."""
+        """The indexes of all directories, those recorded first at the front. Raises `StoreUnavailable`."""
+        self._settle()
         return self._listed.values()
 
     @property
@@ -85,56 +102,97 @@ class Timeline:
         """How many restore points there are, by the listing alone: each is written once in every directory."""
         return max(map(len, self._indexes.values()), default=0)
 
-    def _points_of(self, bodies: Iterator[Body]) -> Iterator[RestorePoint]:
-        for place in range(len(self._moments) - 1, -1, -1):
-            here = {
-                listed.key: self._reader.understand(listed, body)
-                for listed, body in zip(self._moments[place], bodies, strict=False)
-            }
-            yield from self._points_at(place, partial(self._read_among, here))
+    @property
+    def places(self) -> int:
+        """How many moments there are at which one or several restore points were stored."""
+        return len(self._places)
 
-    def _watched(self, found: Iterable[RestorePoint]) -> Iterator[RestorePoint]:
-        """Yield the restore points, and warn where the store's dates put them in another order than their own."""
-        later: RestorePoint | None = None
+    # In which order.
+
+    def _settle(self) -> None:
+        """See whether the dates can be believed, by the keys and by the indexes at both ends."""
+        if self._is_settled:
+            return
+        self._is_settled = True
+        if any(
+            order.is_late(point.seen_at, point.stored_at) or self._is_followed(point)
+            for number in ({0, len(self._places) - 1} if self._places else ())
+            for point in self.points_at(number)
+            if point.is_dated
+        ):
+            self._ask_all()
+
+    def _is_followed(self, point: RestorePoint) -> bool:
+        """Say whether keys show that what the store dates last is not *point*, though it dates that last."""
+        if point.key not in self._listed or self._place_of[point.key] < len(self._places) - 1:
+            return False
+        return are_keys_out_of_order(self.directories.values()) or is_followed(point, self.directories)
+
+    def _ask_all(self) -> bool:
+        """Read every index; return whether they have another order than the store's dates."""
+        if self._is_asked:
+            return False
+        self._is_asked = True
+        places = places_by_indexes(self._reader, self._places)
+        if places is None:
+            return False
+        log.info(
+            "the store's dates of %s are not those at which its objects were written (was the bucket copied?): "
+            "its indexes say the order themselves, and all %d were read",
+            self.name,
+            len(self._listed),
+        )
+        self._is_copied = True
+        self._put_in_order(places)
+        return True
+
+    def _checked(self, found: Iterator[RestorePoint]) -> Iterator[RestorePoint]:
+        """Yield what is *found* as long as it is in order by its own words too, and from there on in that order."""
+        told: set[str] = set()
+        later: dict[str, RestorePoint] = {}  # by directory: two daemons, each for a disk, have serials of their own
         for point in found:
-            if not point.unreadable:
-                if later is not None and point.taken_at > later.taken_at:
-                    log.warning(
-                        "%s was stored before %s, and is the later restore point: these objects do not have the dates "
-                        "at which they were written (was the bucket copied?); look at all with tablelist",
-                        point.key,
-                        later.key,
-                    )
-                later = point
+            pair = [point, later.get(point.directory, point)]
+            doubtful = (
+                order.is_late(point.seen_at, point.stored_at)
+                or self._is_followed(point)
+                or order.are_out_of_order(pair)
+            )
+            if point.is_dated and doubtful and self._ask_all():
+                yield from (point for point in self._newest_first() if point.key not in told)
+                return
+            if point.is_dated:
+                later[point.directory] = point
+            told.add(point.key)
             yield point
 
-    def _first_later(self, moment: datetime) -> int:
-        """Return the place of the first whose restore points were all taken after *moment*."""
-        low, high = 0, len(self._moments)
-        while low < high:
-            middle = (low + high) // 2
-            if any(point.taken_at <= moment for point in self._nearest_points(middle, low)):
-                low = middle + 1
-            else:
-                high = middle
-        return low
+    # What is there.
 
-    def _nearest_points(self, place: int, low: int) -> list[RestorePoint]:
-        """Return the restore points stored at *place*, or where there are none that can be read, those before."""
-        for earlier in range(place, low - 1, -1):
-            if found := [point for point in self._points_at(earlier, self._read_once) if not point.unreadable]:
-                return found
-        return self._points_at(place, self._read_once)
+    def _newest_first(self, readers: int = 0) -> Iterator[RestorePoint]:
+        places = range(len(self._places) - 1, -1, -1)
+        if not readers:
+            return (point for number in places for point in self.points_at(number))
+        newest_first = (listed for number in places for listed in self._places[number])
+        return self._points_of(read_ahead(self._reader.fetch, newest_first, readers), places)
 
-    def _points_at(self, place: int, read: _Read) -> list[RestorePoint]:
-        """Return the restore points whose indexes the store dates to one moment, the newest first."""
+    def _points_of(self, bodies: Iterator[Body], places: Iterable[int]) -> Iterator[RestorePoint]:
+        for number in places:
+            here = {
+                listed.key: self._reader.understand(listed, body)
+                for listed, body in zip(self._places[number], bodies, strict=False)
+            }
+            yield from self.points_at(number, partial(self._read_among, here))
+
+    def points_at(self, number: int, read: _Read | None = None) -> list[RestorePoint]:
+        """Return the restore points at one place, the newest first. Raises `StoreUnavailable`."""
+        read = read or self._read_once
         found = []
-        for listed in self._moments[place]:
+        for listed in self._places[number]:
             point = self._point(listed, read)
             if point is not None:
                 found.append(self._with_others(point, listed, read))
         single = {point.key: point for point in found}  # one that was not listed may be named by several
-        return sorted(single.values(), key=points.when, reverse=True)
+        ordered = order.by_serials if self._is_copied else order.by_dates
+        return ordered(single.values())[::-1]
 
     def _point(self, listed: Listed, read: _Read) -> RestorePoint | None:
         """Return the restore point of one index; None if it names another that is on this timeline itself."""
@@ -162,14 +220,14 @@ class Timeline:
         return points.merge(parts) if len(parts) > 1 else point
 
     def _current(self, path: str, listed: Listed, read: _Read) -> RestorePoint | None:
-        """Return the restore point of one directory that was the newest when *listed* was stored."""
+        """Return the restore point of one directory that was the newest when *listed* was recorded."""
         indexes = self._indexes[path]
-        end = bisect_right(indexes, listed.modified, key=lambda one: one.modified)
+        end = bisect_right(indexes, self._place_of[listed.key], key=lambda one: self._place_of[one.key])
         if end == 0 or directory_of(listed.key) == self.directories[path].key:
             return None
-        latest = [one for one in indexes[:end][::-1] if one.modified == indexes[end - 1].modified]
-        found = [self._resolved(one, read) for one in latest]
-        return next((one for one in found if one.unreadable), None) or max(found, key=points.when)
+        newest = self._place_of[indexes[end - 1].key]
+        found = [self._resolved(one, read) for one in indexes[:end] if self._place_of[one.key] == newest]
+        return next((one for one in found if one.unreadable), None) or order.by_dates(found)[-1]
 
     def _resolved(self, listed: Listed, read: _Read) -> RestorePoint:
         """Return the restore point that an index holds or names."""
@@ -203,8 +261,23 @@ def timelines(store: Store, keys: Keys, found: Mapping[str, StoredDirectory]) ->
     return [Timeline(name, directories, reader) for name, directories in sorted(gathered.items())]
 
 
-def _when(listed: Listed) -> tuple[datetime, str]:
-    return listed.modified, listed.key
+class _Points(Sequence[Sequence[RestorePoint]]):
+    """The restore points of a timeline, by place, read when they are asked for."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self._timeline = timeline
+
+    @overload
+    def __getitem__(self, number: int) -> Sequence[RestorePoint]: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Sequence[RestorePoint]]: ...
+    def __getitem__(self, number: int | slice) -> Sequence[RestorePoint] | Sequence[Sequence[RestorePoint]]:
+        if isinstance(number, slice):
+            return [self[place] for place in range(len(self))[number]]
+        return self._timeline.points_at(number)
+
+    def __len__(self) -> int:
+        return self._timeline.places
 
 
 def _without_its_files(index: Index, listed: Listed) -> RestorePoint:

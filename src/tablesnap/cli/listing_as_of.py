@@ -31,7 +31,7 @@ class AsOfTable:
         else:
             figures = [
                 spell_exact(taken.taken_at),
-                spell_minute(taken.seen_at),
+                spell_minute(taken.until),
                 str(taken.files),
                 spell_size(taken.size),
                 taken.state.value,

@@ -40,6 +40,7 @@ def outline_fields(point: Outline) -> dict[str, object]:
     return {
         "taken_at": spell_moment(point.taken_at),
         "seen_at": spell_moment(point.seen_at),
+        "until": spell_moment(point.until),
         "state": point.state.value,
         "files": point.files,
         "live_bytes": point.size,

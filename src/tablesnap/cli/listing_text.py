@@ -169,7 +169,7 @@ def point_lines(points: Sequence[Outline], gaps: Sequence[Gap], width: int) -> I
             yield from wrapped(spell_gap(left.pop()), width, indent=2)
         line = _POINT.format(
             spell_exact(point.taken_at),
-            spell_minute(point.seen_at),
+            spell_minute(point.until),
             str(point.files),
             spell_size(point.size),
             point.state.value,

@@ -101,7 +101,7 @@ def section(detail: Detail, place: int, axis: Axis, now: datetime) -> Markup:
     newest = summary.newest
     figures = {
         "newest": spell_second(newest.taken_at) if newest else "-",
-        "still true": spell_minute(newest.seen_at) if newest else "-",
+        "still true": spell_minute(newest.until) if newest else "-",
         "oldest": spell_minute(summary.oldest) if summary.oldest else "-",
         "restore points": str(summary.count),
         "live": spell_size(newest.size) if newest else "-",
@@ -164,7 +164,7 @@ def _points(points: Sequence[Outline]) -> Markup:
         element(
             "tr",
             element("td", spell_second(point.taken_at), class_="moment"),
-            element("td", spell_minute(point.seen_at), class_="moment optional"),
+            element("td", spell_minute(point.until), class_="moment optional"),
             element("td", str(point.files), class_="number optional"),
             element("td", spell_size(point.size), class_="number"),
             element("td", _state(point)),

@@ -11,6 +11,7 @@ from tablesnap.purge.listing import Held, list_history
 from tablesnap.purge.objects import Objects
 from tablesnap.purge.reading import Indexes, read_indexes
 from tablesnap.rules.keys import Keys, directory_of
+from tablesnap.rules.order import in_order
 from tablesnap.rules.points import Fault
 from tablesnap.rules.purging import Fate, Proof, Record, Retention, Stored, plan_forgetting, why_forgotten
 from tablesnap.store.port import Listed, Store
@@ -105,7 +106,7 @@ def _partly_elsewhere(timeline: Timeline, terms: Terms) -> Iterator[Fault]:
 
 def _plan_indexes(plan: Plan, read: Indexes, held: Held, terms: Terms) -> None:
     reasons = plan_forgetting(read.records, terms.retention)
-    for record in sorted(read.records, key=lambda record: record.taken_at, reverse=True):
+    for record in reversed(in_order(read.records)):
         why = reasons[record.key]
         if terms.forget_all:
             plan.forgotten.append((record, "--forget-all"))

@@ -12,6 +12,7 @@ from tablesnap.purge.objects import Objects
 from tablesnap.rules import points
 from tablesnap.rules.index import FORMAT, Index, decode
 from tablesnap.rules.keys import directory_of
+from tablesnap.rules.order import believed
 from tablesnap.rules.points import Fault
 from tablesnap.rules.purging import Record, is_trustworthy
 from tablesnap.store.port import Listed, Store
@@ -77,12 +78,15 @@ def _record(index: Index, listed: Listed, held: Held) -> Record:
     if index.format < FORMAT:
         return _record_of_1x(index, listed, held)
     files = [file for some in (index.files, *index.others.values()) for file in some.values()]
-    taken_at = index.taken_at or listed.modified
+    taken_at = believed(index.taken_at or listed.modified, listed.modified)
+    seen_at = believed(index.seen_at or taken_at, listed.modified)
     return Record(
         key=listed.key,
         taken_at=taken_at,
         stored_at=listed.modified,
-        last_true=max(taken_at, index.seen_at or taken_at, listed.modified),
+        seen_at=seen_at,
+        last_true=max(taken_at, seen_at, listed.modified),
+        serial=index.serial,
         is_complete=not index.missing and all(held.objects.get(file.key) == file.size for file in files),
         covers=frozenset(index.covers or (index.directory, *index.others)),
         size=sum(file.size for file in files),
@@ -99,6 +103,7 @@ def _record_of_1x(index: Index, listed: Listed, held: Held) -> Record:
         key=listed.key,
         taken_at=listed.modified,
         stored_at=listed.modified,
+        seen_at=listed.modified,
         last_true=listed.modified,
         is_complete=is_trustworthy(index, listed.key) and not points.faults(point, beside),
         covers=frozenset(point.covers),

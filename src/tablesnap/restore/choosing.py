@@ -105,7 +105,7 @@ class _Chooser:
             return self._refuse("nothing is stored of it")
         newest = max(one.modified for one in objects.values())
         directories = tuple(sorted(self._timeline.directories))
-        nothing = RestorePoint("", directories[0], newest, newest, newest, covers=directories)
+        nothing = points.undated_point("", directories[0], newest, covers=directories)
         return self._extend(nothing, passed, ["there is no complete restore point of it"])
 
     def _extend(
@@ -262,8 +262,7 @@ class _Chooser:
     def _offer(self, point: RestorePoint | None) -> Iterator[str]:
         """Offer what the objects alone would bring besides *point*."""
         if point is None:
-            now = datetime.now(UTC)
-            point = RestorePoint("", min(self._timeline.directories), now, now, now)
+            point = points.undated_point("", min(self._timeline.directories), datetime.now(UTC))
         found = self._beyond(point, everything=False)
         if found.sstables:
             count = spell_count(len(found.sstables), "sstable")

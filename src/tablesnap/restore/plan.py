@@ -103,6 +103,7 @@ def _choice_as_json(choice: Choice) -> dict[str, object]:
         "taken_at": spell_utc(point.taken_at),
         "since": spell_utc(point.since),
         "seen_at": spell_utc(point.seen_at),
+        "until": spell_utc(point.until),
         "files": len(choice.files),
         "bytes": sum(file.size or 0 for file in choice.files),
         "complete": point.is_complete and not choice.faults,

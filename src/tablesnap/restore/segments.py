@@ -1,6 +1,7 @@
 """Chooses the archived commit log segments to replay over what is restored."""
 
 import posixpath
+from dataclasses import replace
 from datetime import datetime
 
 from tablesnap.catalog.finding import timelines_at
@@ -8,7 +9,7 @@ from tablesnap.restore.chosen import Choice, Chosen, Refusal
 from tablesnap.restore.request import Request
 from tablesnap.rules.commitlogs import Segment, needed, segment_id
 from tablesnap.rules.keys import plain_of
-from tablesnap.rules.points import KeptFile, RestorePoint
+from tablesnap.rules.points import KeptFile, undated_point
 from tablesnap.store.port import Listed, Store
 from tablesnap.units import spell_count
 
@@ -36,7 +37,7 @@ def choose_segments(request: Request, chosen: Chosen, store: Store) -> Choice | 
     taken = needed(segments, since, request.at)
     [timeline] = timelines_at(store, request.keys, directory, recursive=False)
     first, last = taken[0], taken[-1]
-    point = RestorePoint("", directory, last.stored_at, last.stored_at, first.stored_at, covers=(directory,))
+    point = replace(undated_point("", directory, last.stored_at, covers=(directory,)), since=first.stored_at)
     files = tuple(KeptFile(directory, one.name, one.key, size=one.size) for one in taken)
     older = len(segments) - len(taken)
     notes = [f"{spell_count(older, 'segment')} more, older or later than is needed"] if older else []
@@ -44,7 +45,7 @@ def choose_segments(request: Request, chosen: Chosen, store: Store) -> Choice | 
 
 
 def _flushed_by(choice: Choice, request: Request) -> datetime:
-    """Return until when the restore point was true: nothing was flushed since that it lacks.
+    """Return until when the restore point was true: no commit until then is known that it lacks.
 
     What had not been flushed by then is in no more segments than Cassandra keeps, which are taken besides. Where the
     point is put together from several indexes, the oldest of them counts.
@@ -52,7 +53,7 @@ def _flushed_by(choice: Choice, request: Request) -> datetime:
     point = choice.point
     if point.since != point.taken_at:
         return point.since
-    return min(point.seen_at, request.at) if request.at is not None else point.seen_at
+    return min(point.until, request.at) if request.at is not None else point.until
 
 
 def _name_of(listed: Listed) -> str:

@@ -14,7 +14,7 @@ class Record:
     """What one restore point says of time."""
 
     taken_at: datetime
-    seen_at: datetime  # when it was still true
+    seen_at: datetime  # when it was recorded: somebody was watching then
     whole: bool = True  # all of it is stored, as far as we know
     daily: bool = True  # whoever wrote it would have written it again within a day; 1.x did not
 

@@ -65,7 +65,10 @@ class Index:
     pending: tuple[str, ...] = ()  # of the missing, those that were on their way
     node: str = ""
     taken_at: datetime | None = None  # None: written by 1.x, which did not say
-    seen_at: datetime | None = None
+    seen_at: datetime | None = None  # when it was recorded
+    # Up to then no commit is known that it lacks; None: nobody looked. Not before `taken_at`.
+    until: datetime | None = None
+    serial: int | None = None  # one more than the highest known of the table; None: written by an older version
     next: tuple[str, ...] = ()  # keys of a base that is being stored; a purge counts them as named
     live: str = ""  # fingerprint of what was live
     others: Mapping[str, Mapping[str, StoredFile]] = field(default_factory=dict)  # by absolute directory, then by name
@@ -134,6 +137,8 @@ def encode(index: Index, directory_key: str) -> bytes:
         "node": index.node,
         "taken_at": field_of.spell(index.taken_at),
         "seen_at": field_of.spell(index.seen_at),
+        **({} if index.until is None else {"until": field_of.spell(index.until)}),
+        **({} if index.serial is None else {"serial": index.serial}),
         "missing": list(index.missing),
         "pending": list(index.pending),
         "owners": [[owner.uid, owner.gid, owner.user, owner.group] for owner in owners],
@@ -203,6 +208,8 @@ def _ours(directory: str, names: tuple[str, ...], ours: dict[str, Any], director
         node=field_of.text(ours["node"]),
         taken_at=field_of.moment(ours["taken_at"]),
         seen_at=field_of.moment(ours["seen_at"]),
+        until=field_of.moment(ours["until"]) if "until" in ours else None,
+        serial=field_of.natural(ours["serial"]) if "serial" in ours else None,
         next=field_of.texts(ours["next"]),
         live=field_of.text(ours["live"]),
         others={other: _other(part, owners) for other, part in field_of.members(ours.get("others", {})).items()},

@@ -51,17 +51,17 @@ def project(index: Index, directory: str) -> Index:
     )
 
 
-def when(index: Index) -> tuple[datetime, datetime]:
-    """Return what the restore points of a table are ordered by: when taken, and of one moment, when last seen."""
-    return index.taken_at or _LONG_AGO, index.seen_at or _LONG_AGO
-
-
 def newest_of(points: Iterable[Index]) -> Index | None:
     """Return the newest of the restore points of one table; None if there is none.
 
     A crash may leave some directories of a table one restore point behind: the table's newest is the newest of all.
+    Each has its serial, or the number that stands for it (`rules.order`).
     """
-    return max(points, key=when, default=None)
+    return max(points, key=_rank, default=None)
+
+
+def _rank(index: Index) -> tuple[int, datetime, datetime]:
+    return index.serial or 0, index.taken_at or _LONG_AGO, index.seen_at or _LONG_AGO
 
 
 def _absolute(part: Index, name: str) -> str:

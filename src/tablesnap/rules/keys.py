@@ -67,6 +67,20 @@ def without_moment(key: str) -> str:
     return _MOMENT.sub("", key.removesuffix(INDEX_ENDING))
 
 
+def moment_in(key: str) -> datetime | None:
+    """Return the moment in the *key* of an index, by its look: it may as well be that of the object it is named after.
+
+    None if there is none.
+    """
+    match = _MOMENT.search(key.removesuffix(INDEX_ENDING))
+    if match is None:
+        return None
+    try:
+        return datetime.strptime(match[0], "~%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None  # other people's
+
+
 def is_index(key: str) -> bool:
     """Say whether an object of this *key* is an index, by the rule 1.x's restore goes by."""
     return key.endswith(INDEX_ENDING)

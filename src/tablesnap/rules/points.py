@@ -4,11 +4,13 @@ import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tablesnap.rules import sstable
 from tablesnap.rules.index import FORMAT, Index, Owner, StoredFile
 from tablesnap.rules.keys import directory_of
+from tablesnap.rules.order import believed
+from tablesnap.rules.taken import LatestName, later_of, name_of_index
 
 # What stands below a table's directory and is no file: 1.x listed it with the files, by its name.
 _BELOW = ("snapshots", "backups")
@@ -48,9 +50,14 @@ class RestorePoint:
 
     key: str  # of its index
     directory: str  # of the index; the table may have others
+    # All moments are as far as they are believed: of those later than the store's date and 5 minutes, that.
     taken_at: datetime  # of 1.x and of an index that cannot be read: when the store received it
-    seen_at: datetime  # when it was still so
+    seen_at: datetime  # when it was recorded
     since: datetime  # the same as taken_at, but where it is put together from several indexes: of the oldest
+    until: datetime  # up to then no commit is known that it lacks; where nobody said so, taken_at
+    stored_at: datetime  # the store's date of its index
+    serial: int | None = None
+    ahead: timedelta = timedelta(0)  # how much later than is believed the index says that it was taken
     node: str = ""
     files: tuple[KeptFile, ...] = ()
     missing: tuple[str, ...] = ()  # absolute paths of what was there and is not stored
@@ -58,8 +65,14 @@ class RestorePoint:
     next: tuple[str, ...] = ()  # keys of what was stored already, and joins a later restore point
     covers: tuple[str, ...] = ()  # the directories it speaks of
     doubts: tuple[Fault, ...] = ()  # where it is put together from several indexes: those that cannot be read
+    latest_name: LatestName = None  # of all names that an index of its directory was named after, itself included
     format: int = FORMAT
     unreadable: str = ""  # why its index cannot be read; nothing else is known then
+
+    @property
+    def is_dated(self) -> bool:
+        """Say whether its moments are those of its index, and not the store's date alone."""
+        return not self.unreadable
 
     @property
     def is_complete(self) -> bool:
@@ -79,14 +92,19 @@ class RestorePoint:
 
 def point_of(index: Index, key: str, stored_at: datetime) -> RestorePoint:
     """Return the restore point of an *index* of ours that was read under *key*; not of one that names another."""
-    taken_at = index.taken_at or stored_at
+    claimed = index.taken_at or stored_at
+    taken_at = believed(claimed, stored_at)
     everywhere = {index.directory: index.files, **index.others}
     return RestorePoint(
         key=key,
         directory=index.directory,
         taken_at=taken_at,
-        seen_at=index.seen_at or taken_at,
+        seen_at=believed(index.seen_at or claimed, stored_at),
         since=taken_at,
+        until=max(taken_at, believed(index.until or claimed, stored_at)),
+        stored_at=stored_at,
+        serial=index.serial,
+        ahead=claimed - taken_at,
         node=index.node,
         files=tuple(
             _kept(directory, name, file) for directory, files in everywhere.items() for name, file in files.items()
@@ -95,6 +113,7 @@ def point_of(index: Index, key: str, stored_at: datetime) -> RestorePoint:
         unexplained=tuple(posixpath.join(index.directory, stem) for stem in index.unexplained),
         next=index.next,
         covers=index.covers or tuple(everywhere),
+        latest_name=later_of(index.latest_name, name_of_index(key)),
     )
 
 
@@ -126,6 +145,8 @@ def point_of_1x(index: Index, key: str, stored_at: datetime, objects: Mapping[st
         taken_at=stored_at,
         seen_at=stored_at,
         since=stored_at,
+        until=stored_at,
+        stored_at=stored_at,
         files=tuple(files),
         missing=tuple(missing),
         covers=(directory,),
@@ -144,12 +165,25 @@ def _is_unfit(name: str) -> bool:
 
 def unreadable_point(key: str, directory: str, stored_at: datetime, why: str) -> RestorePoint:
     """Return what stands for an index that cannot be read."""
-    return RestorePoint(key, directory, stored_at, stored_at, stored_at, unreadable=why, format=0)
+    return undated_point(key, directory, stored_at, unreadable=why)
 
 
-def when(point: RestorePoint) -> tuple[datetime, datetime, str]:
-    """Return what the restore points of one history are ordered by."""
-    return point.taken_at, point.seen_at, point.key
+def undated_point(
+    key: str, directory: str, moment: datetime, *, covers: tuple[str, ...] = (), unreadable: str = ""
+) -> RestorePoint:
+    """Return a restore point without files, of which the one *moment* is known that the store dates it to."""
+    return RestorePoint(
+        key=key,
+        directory=directory,
+        taken_at=moment,
+        seen_at=moment,
+        since=moment,
+        until=moment,
+        stored_at=moment,
+        covers=covers,
+        unreadable=unreadable,
+        format=0 if unreadable else FORMAT,
+    )
 
 
 def merge(points: Sequence[RestorePoint]) -> RestorePoint:
@@ -159,11 +193,13 @@ def merge(points: Sequence[RestorePoint]) -> RestorePoint:
     """
     first = points[0]
     readable = [point for point in points if not point.unreadable]
+    taken_at = max(point.taken_at for point in readable)
     return replace(
         first,
-        taken_at=max(point.taken_at for point in readable),
+        taken_at=taken_at,
         seen_at=max(point.seen_at for point in readable),
         since=min(point.since for point in readable),
+        until=min(point.until for point in readable),  # of them together nothing is known where one ends too early
         files=tuple(file for point in readable for file in point.files),
         missing=tuple(path for point in readable for path in point.missing),
         unexplained=tuple(path for point in readable for path in point.unexplained),

@@ -3,9 +3,9 @@
 Two rules, and whoever is in doubt keeps:
 
 * **Restore points.** Kept is what the operator asked for (by age, by number, by hour, day, week and month), what was
-  current at the cutoff, so that this moment can be restored, and, for ever, the newest complete one and the newest of
-  all, so that a table that went quiet does not lose its only backup. Each directory is asked for itself: one restore
-  point may speak of all of a table's directories, or of one.
+  current at the cutoff (`tablesnap.rules.order`), so that this moment can be restored, and, for ever, the newest
+  complete one and the newest of all, so that a table that went quiet does not lose its only backup. Each directory is
+  asked for itself: one restore point may speak of all of a table's directories, or of one.
 * **Objects.** One that a remaining index names is kept. Any other may be on its way into an index that is not written
   yet, so it is deleted only if it is older than the grace period, and an index of its directory was written a grace
   period after it, and does not name it. Where no index says so (a host that was lost between an upload and its index,
@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from itertools import islice
 
+from tablesnap.rules import order
 from tablesnap.rules.index import FORMAT, Index
 from tablesnap.rules.keys import INDEX_ENDING
 
@@ -28,10 +30,17 @@ class Record:
     key: str  # of the index that holds the files
     taken_at: datetime  # by the clock of the machine that was backed up
     stored_at: datetime  # by the store's clock
+    seen_at: datetime  # by that clock, when it was recorded
     last_true: datetime  # the latest of all moments that are known of it: taken, seen, stored
     is_complete: bool
     covers: frozenset[str]  # the directories it speaks of
+    serial: int | None = None
     size: int = 0  # bytes of its files
+
+    @property
+    def is_dated(self) -> bool:
+        """Say that its index could be read, as every index is that a purge goes by."""
+        return True
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,7 @@ _PERIODS: Mapping[str, Callable[[datetime], object]] = {
 
 def plan_forgetting(records: Iterable[Record], retention: Retention) -> dict[str, list[str]]:
     """Return why each restore point of one table is kept, by its key; an empty list: it is to be forgotten."""
-    found = list(records)
+    found = order.in_order(records)
     reasons: dict[str, list[str]] = {record.key: [] for record in found}
     for directory in sorted({directory for record in found for directory in record.covers}):
         of_one = [record for record in found if directory in record.covers]
@@ -67,9 +76,8 @@ def plan_forgetting(records: Iterable[Record], retention: Retention) -> dict[str
     return reasons
 
 
-def _reasons(records: Sequence[Record], retention: Retention) -> Iterable[tuple[str, str]]:
-    """Yield the keys of restore points of one directory that are kept, each with a reason."""
-    ordered = sorted(records, key=lambda record: (record.taken_at, record.last_true, record.key))
+def _reasons(ordered: Sequence[Record], retention: Retention) -> Iterable[tuple[str, str]]:
+    """Yield the keys of restore points of one directory, given in order, that are kept, each with a reason."""
     complete = [record for record in ordered if record.is_complete]
     yield ordered[-1].key, "the newest"
     for record in ordered:
@@ -84,8 +92,8 @@ def _reasons(records: Sequence[Record], retention: Retention) -> Iterable[tuple[
     # By the order of the moments, not by their distance from the cutoff: the machine's clock may be another's.
     first = recent[0] if recent else len(ordered)
     current = [record for record in ordered[:first] if record.is_complete][-1:]
-    # A clock that was set back has later ones before it in the order.
-    current += [record for record in complete if record.taken_at <= retention.cutoff][-1:]
+    # The very one that a restore as of the cutoff takes: by the same rule, or it might be forgotten.
+    current += islice(order.as_of([[record] for record in complete], retention.cutoff), 1)
     for record in current:
         yield record.key, "current at the cutoff"
     for record in _last(complete, retention.last):

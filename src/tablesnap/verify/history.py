@@ -118,7 +118,7 @@ class HistoryCheck:
         wrong = [*self._of_index(point), *self._of_files(point)]
         if not wrong:
             if self._found.verified is None:
-                self._found.verified = point.seen_at
+                self._found.verified = point.until
             return
         if self._is_forgotten(point):
             return
