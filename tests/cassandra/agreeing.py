@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from tests.cassandra.node import Node
@@ -18,9 +19,8 @@ def live_by_cassandra(node: Node, table: Table) -> set[Path]:
     return node.sstableutil(table.keyspace, table.name)
 
 
-def live_by_tablesnap(node: Node, table: Table) -> set[Path]:
-    """Return the files that ``tablesnap --explain`` calls live."""
-    directories = node.table_directories(table.keyspace, table.name)
+def live_by_tablesnap(directories: Iterable[Path]) -> set[Path]:
+    """Return the files in a table's *directories* that ``tablesnap --explain`` calls live."""
     command = [sys.executable, "-m", "tablesnap", "--explain", "--json", *map(str, directories)]
     environment = clean_environment() | {"PYTHONPATH": os.pathsep.join(sys.path)}
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)

@@ -96,7 +96,7 @@ def _outrun(strategy: str, node: Node, reader: Reader, s3_server: S3Server, tmp_
             node.nodetool("disableautocompaction", table.keyspace, table.name)
             journal.await_rest()
             live = live_by_cassandra(node, table)
-            agreed = live_by_tablesnap(node, table) == live
+            agreed = live_by_tablesnap([directory]) == live
 
         taken = points.complete()
         faults = faults_in(sample_of(taken, SAMPLE), journal, bucket, reader, tmp_path)
