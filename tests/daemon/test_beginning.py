@@ -14,6 +14,7 @@ from tablesnap.daemon.holding import Doing
 from tablesnap.daemon.service import utc_now
 from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.tables import Tables
+from tablesnap.daemon.timing import Timing
 from tablesnap.daemon.witness import Witness
 from tablesnap.rules.keys import Keys
 
@@ -36,6 +37,7 @@ def tables_of(table: Table, *, after: Callable[[str], None]) -> Tables:
         wall_clock=utc_now,
         announce=lambda directory, name, size: None,
         let_go=lambda size: None,
+        timing=Timing(),
     )
     settings = Settings(paths=(), node="node1.example.com")
     pins = Pins()

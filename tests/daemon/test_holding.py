@@ -14,6 +14,7 @@ from tablesnap.daemon.holding import Doing, Holder
 from tablesnap.daemon.looking import TableLook, sort_out
 from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.table import Part, Parts, Table
+from tablesnap.daemon.timing import Timing
 from tablesnap.rules.index import Owner, StoredFile
 from tablesnap.rules.selection import Selection
 from tablesnap.rules.view import Sstable
@@ -41,6 +42,7 @@ def holder() -> Holder:
         wall_clock=no,
         announce=no,
         let_go=no,
+        timing=Timing(),
     )
     return Holder(Settings(paths=("/data",), node="n"), Pins(), doing)
 

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from tablesnap.daemon.directory import Directory
-from tablesnap.daemon.intake import FOUND, FRESH, STAND_STILL_SECONDS, Intake
+from tablesnap.daemon.intake import FOUND, FRESH, Intake
 from tablesnap.daemon.messages import Task
 from tablesnap.daemon.settings import Settings
+from tablesnap.daemon.timing import Timing
 from tablesnap.rules.keys import Keys
 from tablesnap.watch.hints import FileHint, Happening
 
-ALMOST = STAND_STILL_SECONDS * 0.9
+ALMOST = Timing.stand_still * 0.9
 
 
 class Bench:
@@ -24,7 +25,14 @@ class Bench:
         self.submitted: list[tuple[str, int]] = []
         settings = Settings(paths=(str(path),), node="n", backup=True, events=frozenset(events or {"IN_MOVED_TO"}))
         keys = Keys("", "n", ":")
-        self.intake = Intake(settings, keys, self._submit, lambda: self.now, lambda *_: None)  # here is no table
+        self.intake = Intake(
+            settings,
+            keys,
+            self._submit,
+            lambda: self.now,
+            lambda *_: None,  # here is no table
+            Timing(),
+        )
 
     def _submit(self, task: Task, urgency: int) -> None:
         self.submitted.append((task.name, urgency))
@@ -77,8 +85,8 @@ def test_a_file_found_by_looking_is_taken_only_once_it_stands_still(
         assert bench.after(ALMOST) == []
         change(path)
         assert bench.after(ALMOST) == []  # the change is seen at the first look that is due
-    assert bench.after(STAND_STILL_SECONDS) == [("a", FRESH)]
-    assert bench.after(STAND_STILL_SECONDS) == []
+    assert bench.after(Timing.stand_still) == [("a", FRESH)]
+    assert bench.after(Timing.stand_still) == []
 
 
 @pytest.mark.parametrize("happening", [Happening.MOVED_TO, Happening.CLOSED])
@@ -109,7 +117,7 @@ def test_an_event_that_is_not_listened_for_takes_nothing(tmp_path: Path, bench: 
     bench.hear("a", Happening.CREATED)
     bench.hear("a", Happening.CLOSED)
 
-    assert bench.after(STAND_STILL_SECONDS) == []
+    assert bench.after(Timing.stand_still) == []
 
 
 def test_a_file_is_on_its_way_once_however_often_it_is_heard_of(tmp_path: Path, bench: Bench) -> None:
@@ -119,7 +127,7 @@ def test_a_file_is_on_its_way_once_however_often_it_is_heard_of(tmp_path: Path, 
     bench.hear("a", Happening.MOVED_TO)
     bench.look()
 
-    assert bench.after(STAND_STILL_SECONDS) == [("a", FRESH)]
+    assert bench.after(Timing.stand_still) == [("a", FRESH)]
     assert bench.directory.pending["a"].again
 
 
@@ -128,7 +136,7 @@ def test_a_file_that_goes_while_it_is_waited_for_is_waited_for_no_more(tmp_path:
     bench.look()
     (tmp_path / "a").unlink()
 
-    assert bench.after(STAND_STILL_SECONDS) == []
+    assert bench.after(Timing.stand_still) == []
     assert bench.directory.pending == {}
 
 
@@ -139,7 +147,7 @@ def test_the_newest_of_what_was_found_goes_first(tmp_path: Path, bench: Bench) -
     bench.intake.look_at_start(bench.directory)
     bench.intake.judge_found(bench.directory, frozenset())
 
-    assert bench.after(STAND_STILL_SECONDS) == [("newest", FOUND), ("new", FOUND), ("old", FOUND)]
+    assert bench.after(Timing.stand_still) == [("newest", FOUND), ("new", FOUND), ("old", FOUND)]
 
 
 def test_a_file_found_at_start_that_goes_before_its_turn_is_let_go(tmp_path: Path, bench: Bench) -> None:
@@ -148,7 +156,7 @@ def test_a_file_found_at_start_that_goes_before_its_turn_is_let_go(tmp_path: Pat
     bench.intake.judge_found(bench.directory, frozenset())
     (tmp_path / "a").unlink()
 
-    bench.after(STAND_STILL_SECONDS)
+    bench.after(Timing.stand_still)
 
     assert len(bench.intake.let_go) == 1
 
@@ -159,5 +167,5 @@ def test_a_link_is_told_once_and_not_taken(tmp_path: Path, bench: Bench, caplog:
     for _ in range(3):
         bench.look()
 
-    assert bench.after(STAND_STILL_SECONDS) == []
+    assert bench.after(Timing.stand_still) == []
     assert caplog.text.count(f"{tmp_path / 'link'} is a symbolic link") == 1

@@ -6,7 +6,7 @@ import pytest
 from tests.stores import Clock
 
 from tablesnap.capture.listing import Listing
-from tablesnap.daemon.directory import QUIET_SECONDS, Directory, Pending, Stored
+from tablesnap.daemon.directory import Directory, Pending, Stored
 from tablesnap.daemon.recording import (
     AGAIN_SECONDS,
     AT_THE_LATEST_SECONDS,
@@ -16,6 +16,7 @@ from tablesnap.daemon.recording import (
     is_overdue,
 )
 from tablesnap.daemon.settings import Settings
+from tablesnap.daemon.timing import Timing
 from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.index import Index, Owner, StoredFile
 from tablesnap.rules.keys import Keys
@@ -44,9 +45,9 @@ def directory(*, changed: float | None, event: float = 0.0, last_index: float | 
 
 
 def test_a_changed_directory_is_due_once_it_is_quiet_and_nothing_is_on_its_way() -> None:
-    quiet = directory(changed=QUIET_SECONDS, event=QUIET_SECONDS)
-    busy = directory(changed=QUIET_SECONDS, event=QUIET_SECONDS / 2)
-    waiting = directory(changed=QUIET_SECONDS, event=QUIET_SECONDS)
+    quiet = directory(changed=Timing.quiet, event=Timing.quiet)
+    busy = directory(changed=Timing.quiet, event=Timing.quiet / 2)
+    waiting = directory(changed=Timing.quiet, event=Timing.quiet)
     waiting.pending["a"] = on_its_way()
 
     assert [is_due(one, NOW) for one in (quiet, busy, waiting)] == [True, False, False]

@@ -2,13 +2,15 @@
 
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from tests.rules.engine import Cell, Content, Tombstone, read
 
 from tablesnap.rules.txnlog import Kind
-from tablesnap.rules.view import INDEX_WAIT_SECONDS, LATE_SECONDS, MORE_SSTABLES, History, Name, Sstable, View
+from tablesnap.rules.view import MORE_SSTABLES, History, Name, Sstable, View
 
+INDEX_WAIT_SECONDS, LATE_SECONDS = 1.0, 2.0
 TABLE = "/d0/ks/t"
 OTHER_DISK = "/d1/ks/t"
 INDEX = "/d0/ks/t/.idx"
@@ -19,6 +21,9 @@ def at(second: float) -> datetime:
     return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=second)
 
 
+new_history = partial(History, index_flushes=INDEX_WAIT_SECONDS, told_late=LATE_SECONDS)
+
+
 def named(number: int, directory: str = TABLE) -> Name:
     return directory, f"nb-{number}-big-"
 
@@ -27,7 +32,7 @@ class Table:
     """A history to which every second something happens, and the names that are live at first."""
 
     def __init__(self, *live: Name) -> None:
-        self.history = History(lambda directory: directory.endswith("/.idx"))
+        self.history = new_history(lambda directory: directory.endswith("/.idx"))
         self.second = 0.0
         self.history.look(live, at=at(0), now=0)
         for name in live:
@@ -668,7 +673,7 @@ def test_what_was_added_when_the_view_was_gone_already_is_in_the_next_epoch_alon
 
 
 def test_a_daemon_goes_on_from_the_view_of_its_newest_index() -> None:
-    history = History()
+    history = new_history()
     history.resume([named(1), named(2)], at(10), [named(3)], now=0)
 
     (flushed,) = history.commit([named(4)], [], Kind.ADDITION, at=at(9), now=1)
@@ -683,7 +688,7 @@ def test_a_daemon_goes_on_from_the_view_of_its_newest_index() -> None:
 
 
 def test_a_name_of_the_resumed_view_that_returns_is_another_sstable() -> None:
-    history = History()
+    history = new_history()
     history.resume([named(1)], at(10), [], now=0)
 
     (flushed,) = history.commit([named(1)], [], Kind.ADDITION, at=at(11), now=1)
@@ -702,7 +707,7 @@ def test_a_name_of_the_resumed_view_that_returns_is_another_sstable() -> None:
 
 
 def test_without_a_base_a_restore_point_holds_the_base_that_is_being_stored_and_the_additions_since() -> None:
-    history = History()
+    history = new_history()
     history.look([named(1)], at=at(0), now=0)
     history.commit([named(2)], [], Kind.ADDITION, at=at(1), now=1)
 
@@ -714,7 +719,7 @@ def test_without_a_base_a_restore_point_holds_the_base_that_is_being_stored_and_
 
 
 def test_without_a_base_nothing_from_before_the_one_being_stored_is_needed() -> None:
-    history = History()
+    history = new_history()
     history.look([named(1)], at=at(0), now=0)
     history.commit([named(2)], [], Kind.ADDITION, at=at(1), now=1)
     history.commit([named(3)], [named(1), named(2)], Kind.REPLACEMENT, at=at(2), now=2)
@@ -763,7 +768,7 @@ def test_a_commit_returns_what_it_brought(kind: Kind) -> None:
 
 
 def test_an_addition_that_was_found_late_joins_before_those_told_since_it_was_there() -> None:
-    history = History()
+    history = new_history()
     history.look([("d", "1-")], at=at(0), now=0.0)
     history.stored(Sstable("d", "1-"))
     (second,) = history.commit([("d", "2-")], [], Kind.ADDITION, at=at(2), now=2.0)

@@ -15,8 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.rules.engine import PARTITIONS, ROWS, Collect, Content, Engine, Family, Transaction, cells_of, read
 
 from tablesnap.rules.txnlog import Kind
-from tablesnap.rules.view import INDEX_WAIT_SECONDS, LATE_SECONDS, History, Name, Sstable, View
+from tablesnap.rules.view import History, Name, Sstable, View
 
+INDEX_WAIT_SECONDS, LATE_SECONDS = 1.0, 2.0
 ROUNDS = 12  # of waiting, uploading and beginning bases, until there must be a present view
 
 partitions = st.integers(0, PARTITIONS - 1)
@@ -395,7 +396,7 @@ class TableUnderBackup(RuleBasedStateMachine):
     # How.
 
     def _start_daemon(self) -> None:
-        self.history = History(self.engine.is_index)
+        self.history = History(self.engine.is_index, index_flushes=INDEX_WAIT_SECONDS, told_late=LATE_SECONDS)
         self.content: dict[Sstable, int] = {}
         self.ends: dict[datetime, bool] = {}  # moments after which nothing joins; whether all before them was told
         self.last_view = None

@@ -10,8 +10,6 @@ from tablesnap.units import spell_count, spell_size
 
 log = logging.getLogger(__name__)
 
-WAIT_SECONDS = 0.5  # for the sstable's other components
-
 
 @dataclass
 class _Sum:
@@ -23,7 +21,8 @@ class _Sum:
 class Announcer:
     """Gathers components into sstables. Used by the daemon's one thread alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, wait: float) -> None:
+        self._wait = wait  # seconds, for the sstable's other components
         self._sums: dict[tuple[str, str], _Sum] = {}
 
     def stored(self, directory: Directory, name: str, size: int, now: float) -> None:
@@ -42,7 +41,7 @@ class Announcer:
         on_their_way: dict[str, set[str]] = {}
         for (path, stem), total in list(self._sums.items()):
             if not all_of_them:
-                if now - total.last < WAIT_SECONDS:
+                if now - total.last < self._wait:
                     continue
                 if path not in on_their_way:
                     on_their_way[path] = _stems(directories.get(path))

@@ -5,7 +5,7 @@ import os
 
 from tablesnap.capture.listing import look_at_file
 from tablesnap.daemon.holding import Doing, Holder
-from tablesnap.daemon.reconciling import SUSPECT_SECONDS, Reconciler, reborn
+from tablesnap.daemon.reconciling import Reconciler, reborn
 from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.table import Part, Parts, Table
 from tablesnap.daemon.witness import BASE_RANK
@@ -15,7 +15,6 @@ from tablesnap.units import spell_count
 
 log = logging.getLogger(__name__)
 
-AGAIN_SECONDS = 0.5  # between two tries to begin a base
 ASKED_SECONDS = 10.0  # how often is asked whether one is due while nothing happens
 
 
@@ -45,7 +44,7 @@ class Bases:
             now, interval=self._settings.base_interval, size_of=lambda one: self._size_of(table, one)
         )
         if reason:
-            table.base_at = table.base_asked_at = now + AGAIN_SECONDS
+            table.base_at = table.base_asked_at = now + self._doing.timing.base_again
             self._begin_base(table, reason)
 
     def _size_of(self, table: Table, one: Sstable) -> int:
@@ -67,7 +66,7 @@ class Bases:
         look, _ = looked
         live = {one.name: one for one in table.history.live}
         if not live.keys() <= look.live.keys() or reborn(table, look) or table.absent:
-            table.base_at = self._doing.now() + SUSPECT_SECONDS
+            table.base_at = self._doing.now() + self._doing.timing.suspect
             self._reconciler.misses_something(table, look)
             return  # a transaction is being told just now: what is live is not what the disk has
         table.base_wanted = ""

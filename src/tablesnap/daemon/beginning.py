@@ -8,7 +8,7 @@ from tablesnap.daemon.directory import Directory
 from tablesnap.daemon.holding import Doing, Holder
 from tablesnap.daemon.intake import Judged
 from tablesnap.daemon.looking import TableLook, fingerprint_of
-from tablesnap.daemon.reconciling import SUSPECT_SECONDS, Reconciler
+from tablesnap.daemon.reconciling import Reconciler
 from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.table import Part, Parts, Table
 from tablesnap.daemon.witness import ADDITION_RANK, BASE_RANK
@@ -46,12 +46,12 @@ class Beginner:
         now, before = self._doing.now(), self._doing.wall_clock()
         self._gather(table)
         if not all(directory.surveyed for directory in table.directories.values()):
-            table.look_at = now + SUSPECT_SECONDS
+            table.look_at = now + self._doing.timing.suspect
             return Judged()
         absent, table.absent = table.absent, set()
         looked = self._reconciler.look(table)
         if looked is None or self._gather(table):
-            table.look_at = now + SUSPECT_SECONDS
+            table.look_at = now + self._doing.timing.suspect
             return Judged()
         look, listings = looked
         if not look.live and self._had_sstables(table):

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from tablesnap.daemon.timing import Timing
 from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.index import Index, StoredFile
-
-QUIET_SECONDS = 0.5  # how long nothing must happen in a directory before its index is written
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Directory:
     surveyed: bool = False  # whether its newest index is known
     newest: Index | None = None
     point: Index | None = None  # the restore point of the whole table that `newest` is a part of, as found at start
-    quiet: float = QUIET_SECONDS  # seconds in which nothing must happen before its index is written
+    quiet: float = Timing.quiet  # seconds in which nothing must happen before its index is written
     strict: bool = False  # and no index is written without that
     device: int | None = None  # the file system it was on at its last index
     locked: bool = False  # sstables are being streamed into it (2.0 to 2.2): what has come is not all

@@ -8,7 +8,7 @@ from tablesnap.capture.listing import look_at_file
 from tablesnap.capture.pin import Pin, Pins
 from tablesnap.daemon.holding import Doing, Holder
 from tablesnap.daemon.messages import Committed
-from tablesnap.daemon.reconciling import SUSPECT_SECONDS, Reconciler, reborn
+from tablesnap.daemon.reconciling import Reconciler, reborn
 from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.table import Part, Parts, Table
 from tablesnap.daemon.witness import ADDITION_RANK
@@ -20,8 +20,6 @@ from tablesnap.units import spell_count
 from tablesnap.watch.hints import FileHint, Happening
 
 log = logging.getLogger(__name__)
-
-LATE_SECONDS = 1.0  # how long after a look transactions are told that the look has taken in
 
 
 class Follower:
@@ -43,7 +41,7 @@ class Follower:
         now = self._doing.now()
         one = table.history.find(name)
         if hint.directory in table.absent and hint.happening is not Happening.GONE:
-            table.look_at = now + SUSPECT_SECONDS
+            table.look_at = now + self._doing.timing.suspect
         if one is None or not table.begun:
             if hint.happening is not Happening.GONE:
                 table.suspects[name] = now
@@ -63,7 +61,7 @@ class Follower:
             return
         added = [one for one in transaction.added if self._is_ours(table, one) and _is_there(committed, one)]
         removed = [one for one in transaction.removed if self._is_ours(table, one)]
-        if committed.read_at - table.look_ended < LATE_SECONDS:
+        if committed.read_at - table.look_ended < self._doing.timing.after_look:
             # It may have ended before the look, which has then not seen what it removed: nothing was lost.
             removed = [one for one in removed if table.history.find(one) is not None]
             added = [one for one in added if table.history.find(one) is None]

@@ -13,6 +13,7 @@ from tablesnap.daemon.looking import ListDirectory, TableLook
 from tablesnap.daemon.messages import Protected, Task
 from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.table import Part, Parts, Table
+from tablesnap.daemon.timing import Timing
 from tablesnap.errors import CannotRead, FileChanged, FileVanished, TablesnapError
 from tablesnap.rules import history, sstable
 from tablesnap.rules.view import Name, Sstable
@@ -20,8 +21,6 @@ from tablesnap.units import spell_size
 from tablesnap.upload.pool import Cancelled
 
 log = logging.getLogger(__name__)
-
-STILL_SECONDS = 1.0  # how long a rewritten component must stand still
 
 # Which uploads go first.
 ADDED, BASE, FOUND = 0, 1, 2
@@ -38,6 +37,7 @@ class Doing:
     wall_clock: Callable[[], datetime]
     announce: Callable[[Directory, str, int], None]
     let_go: Callable[[int], None]  # a file found at start, of so many bytes, is not waited for any more
+    timing: Timing
 
 
 class Holder:
@@ -249,7 +249,7 @@ class Holder:
     def look_at_moved(self, table: Table, now: float) -> None:
         """Have stored what was rewritten and stands still."""
         for (one, name), since in list(table.moved.items()):
-            if now - since < STILL_SECONDS:
+            if now - since < self._doing.timing.rewritten_still:
                 continue
             parts = table.parts.get(one)
             del table.moved[one, name]

@@ -10,6 +10,7 @@ from tablesnap.capture.listing import Listing, advice_on, look_at_directory, loo
 from tablesnap.daemon.directory import Directory, Pending, Stored
 from tablesnap.daemon.messages import Task
 from tablesnap.daemon.settings import Settings
+from tablesnap.daemon.timing import Timing
 from tablesnap.rules import history, sstable
 from tablesnap.rules.found import Verdict, judge
 from tablesnap.rules.incarnation import Incarnation
@@ -18,7 +19,6 @@ from tablesnap.watch.hints import FileHint, Happening
 
 log = logging.getLogger(__name__)
 
-STAND_STILL_SECONDS = 2.0  # how long size and mtime of a file found by looking must not move
 FRESH, FOUND = 0, 2  # urgency: what arrives now goes before what was found at start
 
 
@@ -54,12 +54,14 @@ class Intake:
         submit: Callable[[Task, int], None],
         now: Callable[[], float],
         recognise: Callable[[Directory, Iterable[str]], None],
+        timing: Timing,
     ) -> None:
         self._settings = settings
         self._keys = keys
         self._submit = submit
         self._now = now
         self._recognise = recognise
+        self._timing = timing
         self._settling: set[tuple[str, str]] = set()
         self._links_told: set[str] = set()
         self._unlistable: set[str] = set()
@@ -221,7 +223,7 @@ class Intake:
             pending = directory.pending.get(name) if directory else None
             if directory is None or pending is None or pending.queued:
                 self._settling.discard((path, name))
-            elif now - pending.still_since >= STAND_STILL_SECONDS:
+            elif now - pending.still_since >= self._timing.stand_still:
                 still.append((pending.incarnation.mtime_ns, directory, name, pending))
         for _, directory, name, pending in sorted(still, key=itemgetter(0), reverse=True):  # newest risk first
             self._queue_if_still(directory, name, pending)

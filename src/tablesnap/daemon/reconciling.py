@@ -19,7 +19,6 @@ from tablesnap.units import spell_count
 
 log = logging.getLogger(__name__)
 
-SUSPECT_SECONDS = 1.0  # how long nothing must move before what no transaction explains is acted on
 PATIENCE_SECONDS = 60.0  # at most between two looks at an sstable that does not become complete
 
 
@@ -54,7 +53,7 @@ class Reconciler:
 
     def question_suspects(self, table: Table, now: float) -> None:
         """Ask the logs, and if they do not know the disk, about what nothing explained in time."""
-        due = [name for name, since in table.suspects.items() if now - since >= SUSPECT_SECONDS]
+        due = [name for name, since in table.suspects.items() if now - since >= self._doing.timing.suspect]
         if not due:
             return
         if not table.begun:
@@ -85,19 +84,19 @@ class Reconciler:
         """Compare the disk with the history, and act on what has stood still for long enough."""
         now, before = self._doing.now(), self._doing.wall_clock()
         if not table.history.is_settled(now):
-            table.look_at = now + SUSPECT_SECONDS  # a transaction is told that is not taken in yet
+            table.look_at = now + self._doing.timing.suspect  # a transaction is told that is not taken in yet
             return
         self._find_again(table)
         looked = self.look(table)
         if looked is None:
-            table.look_at = now + SUSPECT_SECONDS
+            table.look_at = now + self._doing.timing.suspect
             return
         look, listings = looked
         at = look.moment(before, self._doing.wall_clock())
         self.misses_something(table, look)
         others = reborn(table, look)
         live = {one.name for one in table.history.live}
-        ripe = {name for name, since in table.suspects.items() if now - since >= SUSPECT_SECONDS}
+        ripe = {name for name, since in table.suspects.items() if now - since >= self._doing.timing.suspect}
         for name in ripe - others:
             if (name in live) == (name in look.live):
                 self._put_off(table, name, look, now)
@@ -217,7 +216,7 @@ class Reconciler:
                 continue
             if any(sstable.parse(name) is not None for name in listing.files):
                 table.absent.discard(directory)
-                ripe = self._doing.now() - SUSPECT_SECONDS
+                ripe = self._doing.now() - self._doing.timing.suspect
                 # Those that are still not there must not wait to be missed: no index may mix what was and what is.
                 table.suspects |= {one.name: ripe for one in table.history.live if one.directory == directory}
                 log.info("%s: there are sstables in %s again", table.name, directory)

@@ -41,6 +41,7 @@ from tablesnap.daemon.supervisor import Supervisor, Unsupervised
 from tablesnap.daemon.table import Table
 from tablesnap.daemon.table_recording import TableRecorder
 from tablesnap.daemon.tables import Tables, quiet_of_copies
+from tablesnap.daemon.timing import Timing
 from tablesnap.daemon.waiting import spell_waiting, waiting_in
 from tablesnap.daemon.witness import Witness
 from tablesnap.daemon.work import Protector
@@ -61,15 +62,12 @@ from tablesnap.watch.inotify import Watcher
 
 log = logging.getLogger(__name__)
 
-TICK_SECONDS = 0.1
-ANNOUNCE_SECONDS = 0.5  # how often is said what was stored
 REPORT_SECONDS = 60.0  # how often is said what is still to be done
 STATUS_SECONDS = 10.0  # how often the supervisor is told the same
 SWITCH_SECONDS = 0.0005
 LAST_INDEXES = 3  # at a stop: after one that is in flight the last one of an epoch that ends, and that of the next
 FINISH_SECONDS = 30.0  # how long a stop waits for what is in flight
 RECORD_SECONDS = 8.0  # and then for the last indexes; whoever kills the daemon 45 s after TERM must not cut them off
-PINS_SECONDS = 1.0  # how often is looked at what deleted files hold
 INBOX_LIMIT = 200_000  # hints; beyond it they are dropped, and every directory is looked at instead
 
 Message = Hint | Committed | LogGone | Finished | Checked | Surveyed | Recorded | Stop | Rescan
@@ -91,6 +89,7 @@ class Daemon:
         wall_clock: Callable[[], datetime] = utc_now,
         supervisor: Supervisor | None = None,
         now: Callable[[], float] = time.monotonic,
+        timing: Timing | None = None,
     ) -> None:
         keys = Keys(prefix=settings.prefix, node=settings.node, separator=settings.separator)
         self._settings = settings
@@ -98,6 +97,7 @@ class Daemon:
         self._wall_clock = wall_clock
         self._supervisor = supervisor or Unsupervised()
         self._now = now
+        self._timing = timing or Timing()
         self._keys = keys
         catalog = Catalog(store, keys)
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
@@ -131,7 +131,7 @@ class Daemon:
             name="record",
         )
         self._questions = Questions(store, catalog, keys, self._inbox.put)
-        self._intake = Intake(settings, keys, self._submit, self._now, self._recognise_names)
+        self._intake = Intake(settings, keys, self._submit, self._now, self._recognise_names, self._timing)
         doing = Doing(
             submit=lambda task, urgency: self._uploads.add(task, urgency=urgency),
             turn=self._turns.next,
@@ -140,12 +140,13 @@ class Daemon:
             wall_clock=wall_clock,
             announce=lambda directory, name, size: self._announcer.stored(directory, name, size, self._now()),
             let_go=lambda size: self._backlog.count(1, size),
+            timing=self._timing,
         )
         self._tables = Tables(settings, keys, self._witness, self._pins, doing)
         self._files = Files(settings, keys, self._intake, doing, self._write)
         self._table_recorder = TableRecorder(settings, keys, self._tables, self._intake, self._write)
         self._next_look_at_pins = 0.0
-        self._announcer = Announcer()
+        self._announcer = Announcer(self._timing.announce_wait)
         self._started = False
         self._next_report = self._now() + REPORT_SECONDS
         self._next_status = 0.0
@@ -161,10 +162,10 @@ class Daemon:
         self._questions.start()
         stopping = False
         while not stopping:
-            stopping = self._handle_waiting(TICK_SECONDS)
+            stopping = self._handle_waiting(self._timing.tick)
             if self._now() >= self._next_tick:
                 self._tick()
-                self._next_tick = self._now() + TICK_SECONDS
+                self._next_tick = self._now() + self._timing.tick
         self._finish()
 
     def stop(self) -> None:
@@ -263,14 +264,14 @@ class Daemon:
                 self._files.record(directory, overdue=recording.is_overdue(directory, now))
         if now >= self._next_announcement:
             self._announcer.announce(self._directories, now)
-            self._next_announcement = now + ANNOUNCE_SECONDS
+            self._next_announcement = now + self._timing.announce_every
         if now >= self._next_report:
             self._next_report = now + REPORT_SECONDS
             self._report_what_waits()
 
     def _tick_tables(self, now: float) -> None:
         if now >= self._next_look_at_pins:
-            self._next_look_at_pins = now + PINS_SECONDS
+            self._next_look_at_pins = now + self._timing.pins_every
             self._tables.holder.keep_within(self._tables.tables, self._settings.pin_limit)
         for table in list(self._tables.tables.values()):
             if not table.begun and table.look_at is not None and now >= table.look_at:
@@ -307,7 +308,7 @@ class Daemon:
             if sstable.is_transaction_log(hint.name) if component is None else sstable.has_transactions(component):
                 self._recognise(directory, hint.name)
         if directory.listed and place_of(directory.path).copies:
-            directory.quiet = min(directory.quiet, quiet_of_copies(directory.path, [hint.name]))
+            directory.quiet = min(directory.quiet, quiet_of_copies(directory.path, [hint.name], self._timing))
         table = self._tables.table_of(directory)
         if table is not None and sstable.parse(hint.name) is not None:
             self._tables.follower.heed(table, hint)
@@ -351,7 +352,7 @@ class Daemon:
         if directory is None and self._tables.is_left_out(hint.directory, self._directories):
             return
         if directory is None:
-            directory = self._directories[hint.directory] = Directory(path=hint.directory)
+            directory = self._directories[hint.directory] = Directory(path=hint.directory, quiet=self._timing.quiet)
             self._tables.note_watched(directory)
             if hint.at_start:
                 self._intake.look_at_start(directory)
@@ -513,7 +514,7 @@ class Daemon:
         self._uploads.stop()
         self._backlog.end()
         while self._now() < deadline and (self._uploads.busy or not self._inbox.empty() or self._awaits_survey()):
-            self._handle_waiting(TICK_SECONDS)
+            self._handle_waiting(self._timing.tick)
         self._questions.stop()
         self._record_the_last(self._now() + RECORD_SECONDS)
         self._announcer.announce(self._directories, self._now(), all_of_them=True)
@@ -553,7 +554,7 @@ class Daemon:
                     self._table_recorder.record(table, at_stop=True)
                     self._supervisor.alive()
             while self._now() < deadline and self._is_recording() and self._recordings.outage is None:
-                self._handle_waiting(TICK_SECONDS)
+                self._handle_waiting(self._timing.tick)
 
     def _has_news(self, directory: Directory) -> bool:
         return directory.table is None and directory.surveyed and directory.changed_since is not None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from tablesnap.capture.pin import Pin
 from tablesnap.daemon.directory import Directory
+from tablesnap.daemon.timing import Timing
 from tablesnap.rules import sstable as names
 from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.index import Index, StoredFile
@@ -58,6 +59,15 @@ class Parts:
         return names.is_complete([name[len(stem) :] for name in self.parts])
 
 
+def new_history(timing: Timing) -> History:
+    """Return the history of a table of which nothing is known yet."""
+    return History(
+        lambda directory: bool(place_of(directory).index),
+        index_flushes=timing.index_flushes,
+        told_late=timing.told_late,
+    )
+
+
 @dataclass
 class Table:
     """One table: the daemon's one thread alone changes it. Times are monotonic seconds."""
@@ -66,7 +76,7 @@ class Table:
     directories: dict[str, Directory] = field(default_factory=dict)
     leaving: set[str] = field(default_factory=set)  # directories that are gone, whose sstables are yet to be recorded
     hidden: set[str] = field(default_factory=set)  # directories of secondary indexes that are watched
-    history: History = field(default_factory=lambda: History(lambda directory: bool(place_of(directory).index)))
+    history: History = field(default_factory=lambda: new_history(Timing()))
     parts: dict[Sstable, Parts] = field(default_factory=dict)
     needed: frozenset[Sstable] = frozenset()  # replaced whole, as workers read it
     begun: bool = False  # it was looked at, and the history goes on from there

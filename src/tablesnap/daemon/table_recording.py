@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 
 REST_SECONDS = 60.0  # how long nothing but compaction must happen before an index says what is live
 NEXT_AGAIN_SECONDS = GRACE_SECONDS / 4  # how often is said what a base that is being stored has stored by then
-RETRY_SECONDS = 0.5  # between two tries to record a table
 SMALL_INDEX = 64 << 10  # bytes; a larger one is written less often
 BYTES_PER_FILE = 55  # in an index, besides the name, which stands there twice
 SHARE = 100  # an index is due once so many times its size was stored since the last one
@@ -121,7 +120,7 @@ class TableRecorder:
     def record(self, table: Table, *, at_stop: bool = False) -> None:
         """Look at *table* and have its restore point written."""
         now, seen_at = self._tables.now(), self._tables.wall_clock()
-        table.record_at = now + RETRY_SECONDS
+        table.record_at = now + self._tables.timing.record_again
         looked = self._tables.reconciler.look(table)
         if looked is None:
             return

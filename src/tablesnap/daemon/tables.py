@@ -8,13 +8,14 @@ from datetime import datetime
 from tablesnap.capture.pin import Pins
 from tablesnap.daemon.bases import Bases
 from tablesnap.daemon.beginning import Beginner
-from tablesnap.daemon.directory import QUIET_SECONDS, Directory
+from tablesnap.daemon.directory import Directory
 from tablesnap.daemon.following import Follower
 from tablesnap.daemon.holding import Doing, Holder
 from tablesnap.daemon.messages import LogGone
-from tablesnap.daemon.reconciling import SUSPECT_SECONDS, Reconciler
+from tablesnap.daemon.reconciling import Reconciler
 from tablesnap.daemon.settings import Settings
-from tablesnap.daemon.table import Table
+from tablesnap.daemon.table import Table, new_history
+from tablesnap.daemon.timing import Timing
 from tablesnap.daemon.witness import Witness
 from tablesnap.rules import sstable
 from tablesnap.rules.keys import Keys
@@ -23,8 +24,6 @@ from tablesnap.rules.txnlog import REPLACING
 
 log = logging.getLogger(__name__)
 
-ABSENT_SECONDS = 10.0  # how often is looked whether sstables that went without a cause are back
-SNAPSHOT_SECONDS = 10.0  # in which nothing comes to a snapshot that does not say when it is complete
 _SCYLLA_FIRST = "-TOC.txt.tmp"  # the first file of each of its sstables: the others are still to come
 
 
@@ -34,6 +33,7 @@ class Tables:
     def __init__(self, settings: Settings, keys: Keys, witness: Witness, pins: Pins, doing: Doing) -> None:
         self._settings = settings
         self._doing = doing
+        self.timing = doing.timing
         self._holder = Holder(settings, pins, doing)
         self._reconciler = Reconciler(settings, witness, self._holder, doing)
         self._bases = Bases(settings, self._holder, self._reconciler, doing)
@@ -67,7 +67,7 @@ class Tables:
         place = place_of(directory.path)
         if place.copies:
             directory.listed, directory.strict = True, True
-            directory.quiet = quiet_of_copies(directory.path, names)
+            directory.quiet = quiet_of_copies(directory.path, names, self.timing)
         elif is_scratch(directory.path):
             directory.listed = True
         if directory.table is not None or directory.listed:
@@ -78,17 +78,17 @@ class Tables:
         for name in names:
             if name.endswith((sstable.SCYLLA, _SCYLLA_FIRST)):
                 # Scylla has no transaction logs.
-                directory.listed, directory.quiet, directory.strict = True, SUSPECT_SECONDS, True
+                directory.listed, directory.quiet, directory.strict = True, self.timing.suspect, True
                 return
             if not ours:
                 component = sstable.parse(name)
                 sstables = sstables or component is not None
                 ours = sstable.is_transaction_log(name) if component is None else sstable.has_transactions(component)
         if sstables and not ours:
-            directory.quiet, directory.strict = SUSPECT_SECONDS, True  # of 2.0 to 2.2: no readable history
+            directory.quiet, directory.strict = self.timing.suspect, True  # of 2.0 to 2.2: no readable history
         if ours:
             directory.table = place.table
-            table = self.tables.setdefault(place.table, Table(place.table))
+            table = self.tables.setdefault(place.table, Table(place.table, history=new_history(self.timing)))
             table.hidden |= self._hidden.get(place.table, set())
             table.directories[directory.path] = directory
             table.leaving.discard(directory.path)
@@ -169,7 +169,7 @@ class Tables:
     def heed_log_gone(self, table: Table, gone: LogGone) -> None:
         """Take in that a transaction ended unread: undone by Cassandra, or missed by us."""
         now = self._doing.now()
-        table.look_at = now + SUSPECT_SECONDS
+        table.look_at = now + self.timing.suspect
         if gone.opened or not table.begun or gone.seen_at < table.looked_at:
             return
         log.warning("%s was gone before it could be read", os.path.join(gone.directory, gone.name))
@@ -185,7 +185,7 @@ class Tables:
                 table.look_at = None
                 self._reconciler.reconcile(table)
             if table.absent and table.look_at is None:
-                table.look_at = now + ABSENT_SECONDS  # nothing announces a disk that is mounted again
+                table.look_at = now + self.timing.absent_every  # nothing announces a disk that is mounted again
             if table.suspects:
                 self._reconciler.question_suspects(table, now)
             if table.moved:
@@ -223,17 +223,17 @@ def _holds_sstables(directory: Directory | None) -> bool:
     return directory.table is not None or any(sstable.parse(name) is not None for name in names)
 
 
-def quiet_of_copies(directory: str, names: Iterable[str]) -> float:
+def quiet_of_copies(directory: str, names: Iterable[str], timing: Timing) -> float:
     """Return for how long nothing must come to a snapshot or to backups/ before it is one restore point.
 
     A snapshot's last file is ``schema.cql``, before 3.0 and in system tables ``manifest.json``.
     """
     held = set(names)
     if "schema.cql" in held:
-        return QUIET_SECONDS
+        return timing.quiet
     if "manifest.json" in held or "/snapshots/" not in directory:
-        return SUSPECT_SECONDS
-    return SNAPSHOT_SECONDS
+        return timing.suspect
+    return timing.snapshot
 
 
 def is_below(path: str, directory: str) -> bool:

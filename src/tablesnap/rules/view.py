@@ -30,8 +30,6 @@ from datetime import UTC, datetime
 
 from tablesnap.rules.txnlog import Kind
 
-INDEX_WAIT_SECONDS = 1.0  # how long an addition waits for the flushes of its secondary indexes
-LATE_SECONDS = 2.0  # how long after its removal an sstable's addition may still be told
 MORE_SSTABLES = 50  # a view this much longer than what is live is due for a new base
 MORE_BYTES = 2  # and one so many times larger
 
@@ -81,10 +79,11 @@ class Addition:
     at: datetime
     seen: float  # monotonic seconds
     awaits: set[str] = field(default_factory=set)  # names of the indexes whose flush is still to come
+    wait: float = 0.0  # seconds, for these
 
     def is_closed(self, now: float) -> bool:
         """Say whether nothing more joins it."""
-        return not self.awaits or now - self.seen >= INDEX_WAIT_SECONDS
+        return not self.awaits or now - self.seen >= self.wait
 
 
 @dataclass(frozen=True)
@@ -124,11 +123,20 @@ class _Epoch:
 class History:
     """The transactions of one table, what is stored of its sstables, and the view that follows.
 
-    No clock inside: *at* is the moment of a commit, *now* is monotonic seconds.
+    No clock inside: *at* is the moment of a commit, *now* is monotonic seconds. An addition waits *index_flushes*
+    seconds for the flushes of its secondary indexes, and may still be told *told_late* seconds after its removal.
     """
 
-    def __init__(self, is_index: Callable[[str], bool] = lambda directory: False) -> None:
+    def __init__(
+        self,
+        is_index: Callable[[str], bool] = lambda directory: False,
+        *,
+        index_flushes: float,
+        told_late: float,
+    ) -> None:
         self._is_index = is_index
+        self._index_flushes = index_flushes
+        self._told_late = told_late
         self._epochs = [_Epoch()]
         self._live: dict[Name, Sstable] = {}
         self._lives: dict[Name, int] = {}
@@ -209,7 +217,7 @@ class History:
         unseen: list[Name] = []
         while self._told:
             commit, untold = self._first_told()
-            if now - commit.told < LATE_SECONDS:
+            if now - commit.told < self._told_late:
                 break
             unseen += sorted(untold)
             self._position += 1
@@ -418,7 +426,7 @@ class History:
             place = next((n for n, one in enumerate(epoch.additions) if one.seen >= commit.since), place)
         later = epoch.additions[place:]
         at = min([self._last_at, *(one.at for one in later)])
-        epoch.additions.insert(place, Addition(new, self._position, at, now, _index_names(awaits)))
+        epoch.additions.insert(place, Addition(new, self._position, at, now, _index_names(awaits), self._index_flushes))
 
     def _joined(self, epoch: _Epoch, now: float) -> Iterator[Addition]:
         """Yield the additions that the view holds: in order, and none after one that is missing."""

@@ -1,0 +1,24 @@
+"""How long the daemon waits."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """The waits of the daemon, in seconds. They are what a disk and Cassandra need; no operator has to choose them."""
+
+    tick: float = 0.1  # how often the daemon looks at what has become due
+    announce_every: float = 0.5  # how often it says what was stored
+    announce_wait: float = 0.5  # how long that line waits for the sstable's other components
+    pins_every: float = 1.0  # how often it looks at what deleted files hold
+    quiet: float = 0.5  # how long nothing must happen in a directory before its index is written
+    snapshot: float = 10.0  # in which nothing comes to a snapshot that does not say when it is complete
+    stand_still: float = 2.0  # how long size and mtime of a file found by looking must not move
+    rewritten_still: float = 1.0  # how long a rewritten component must stand still
+    suspect: float = 1.0  # how long nothing must move before what no transaction explains is acted on
+    after_look: float = 1.0  # how long after a look transactions are told that the look has taken in
+    absent_every: float = 10.0  # how often it looks whether sstables that went without a cause are back
+    record_again: float = 0.5  # between two tries to record a table
+    base_again: float = 0.5  # between two tries to begin a base
+    index_flushes: float = 1.0  # how long an addition waits for the flushes of its secondary indexes
+    told_late: float = 2.0  # how long after its removal an sstable's addition may still be told
