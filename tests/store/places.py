@@ -33,6 +33,7 @@ class Place:
     unheard_keys: tuple[str, ...] = ()  # the test server has no way to hear of them; the adapter is not to blame
     verifies: bool = True  # refuses other bytes than the checksum's
     keeps_checksum: bool = True
+    is_atomic: bool = True  # of those who create one object at once, one wins
 
 
 def memory_place() -> Place:
@@ -63,9 +64,12 @@ def file_place(directory: Path) -> Place:
 
 
 def moto_place(server: S3Server) -> Place:
-    """Keeps odd keys as Amazon does, but does not know this checksum, and routes no path with a line feed."""
+    """Keeps odd keys as Amazon does, but does not know this checksum, and routes no path with a line feed.
+
+    It looks for the object first and writes then, so that two who do so at the same moment may both win.
+    """
     place = s3_place(server, foreign=("d/", "a//b", "/x", "./x"))
-    return replace(place, unheard_keys=("a\nb",), verifies=False, keeps_checksum=False)
+    return replace(place, unheard_keys=("a\nb",), verifies=False, keeps_checksum=False, is_atomic=False)
 
 
 def versitygw_place(server: S3Server) -> Place:
