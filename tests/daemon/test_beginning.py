@@ -13,6 +13,7 @@ from tablesnap.daemon.directory import Directory
 from tablesnap.daemon.holding import Doing
 from tablesnap.daemon.service import utc_now
 from tablesnap.daemon.settings import Settings
+from tablesnap.daemon.stamping import StampClock
 from tablesnap.daemon.tables import Tables
 from tablesnap.daemon.timing import Timing
 from tablesnap.daemon.witness import Witness
@@ -34,7 +35,7 @@ def tables_of(table: Table, *, after: Callable[[str], None]) -> Tables:
         turn=lambda name: 0,
         list_directory=list_directory,
         now=lambda: 0.0,
-        wall_clock=utc_now,
+        stamps=StampClock(utc_now, lambda: 0.0),
         announce=lambda directory, name, size: None,
         let_go=lambda size: None,
         timing=Timing(),

@@ -12,7 +12,9 @@ from tablesnap.capture.listing import look_at_directory
 from tablesnap.capture.pin import Pins
 from tablesnap.daemon.holding import Doing, Holder
 from tablesnap.daemon.looking import TableLook, sort_out
+from tablesnap.daemon.service import utc_now
 from tablesnap.daemon.settings import Settings
+from tablesnap.daemon.stamping import StampClock
 from tablesnap.daemon.table import Part, Parts, Table
 from tablesnap.daemon.timing import Timing
 from tablesnap.rules.index import Owner, StoredFile
@@ -39,7 +41,7 @@ def holder() -> Holder:
         turn=no,
         list_directory=no,
         now=lambda: NOW,
-        wall_clock=no,
+        stamps=StampClock(utc_now, lambda: NOW),
         announce=no,
         let_go=no,
         timing=Timing(),

@@ -1,6 +1,6 @@
 """When an index is due, and what it says while files are on their way."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.stores import Clock
@@ -21,6 +21,7 @@ from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.index import Index, Owner, StoredFile
 from tablesnap.rules.keys import Keys
 
+LATEST = datetime.max.replace(tzinfo=UTC)
 HERE = Incarnation(size=1, mtime_ns=2, inode=3)
 NOW = 1_000_000.0
 MOMENT = Clock().moment
@@ -114,7 +115,7 @@ def test_a_file_is_named_only_if_this_very_life_of_it_is_stored(recorder: Record
     }
     one.pending["c"] = on_its_way()  # something happened to it since
 
-    index = recorder.compose(one, listing("a", "b", "c", "d"), MOMENT)
+    index = recorder.compose(one, listing("a", "b", "c", "d"), MOMENT, LATEST)
 
     assert index is not None
     assert set(index.files) == {"a"}
@@ -122,8 +123,8 @@ def test_a_file_is_named_only_if_this_very_life_of_it_is_stored(recorder: Record
 
 
 def test_nothing_stored_is_nothing_to_record(recorder: Recorder) -> None:
-    assert recorder.compose(directory(changed=0.0), listing("a"), MOMENT) is None
-    assert recorder.compose(directory(changed=0.0), listing(), MOMENT) is None
+    assert recorder.compose(directory(changed=0.0), listing("a"), MOMENT, LATEST) is None
+    assert recorder.compose(directory(changed=0.0), listing(), MOMENT, LATEST) is None
 
 
 def test_an_index_goes_on_naming_what_files_on_their_way_may_be_stored_as(recorder: Recorder) -> None:
@@ -134,7 +135,7 @@ def test_an_index_goes_on_naming_what_files_on_their_way_may_be_stored_as(record
     one.stored["a"] = Stored(HERE, stored("n:/d/a"))
     one.pending["b"] = on_its_way(found=True)
 
-    index = recorder.compose(one, listing("a", "b"), MOMENT)
+    index = recorder.compose(one, listing("a", "b"), MOMENT, LATEST)
 
     assert index is not None
     assert index.missing == ("b",)
@@ -146,10 +147,19 @@ def test_an_index_with_nothing_on_its_way_names_nothing_but_its_files(recorder: 
     one.named = frozenset({"n:/d/a", "n:/d/b"})
     one.stored["a"] = Stored(HERE, stored("n:/d/a"))
 
-    index = recorder.compose(one, listing("a", "b"), MOMENT)
+    index = recorder.compose(one, listing("a", "b"), MOMENT, LATEST)
 
     assert index is not None
     assert index.next == ()
+
+
+def test_a_moment_of_the_future_does_not_hold_up_later_ones(recorder: Recorder) -> None:
+    now = MOMENT - timedelta(days=365)
+
+    index = recorder.compose(with_index(), listing("a", "b"), now, now + timedelta(minutes=5))
+
+    assert index is not None
+    assert (index.taken_at, index.seen_at, index.until) == (now, now, now)
 
 
 def with_index(**changes: timedelta) -> Directory:
@@ -167,18 +177,21 @@ def with_index(**changes: timedelta) -> Directory:
 
 
 def test_what_the_newest_index_says_already_is_not_said_again_on_the_same_day(recorder: Recorder) -> None:
-    assert recorder.compose(with_index(), listing("a"), MOMENT + timedelta(hours=23)) is None
+    assert recorder.compose(with_index(), listing("a"), MOMENT + timedelta(hours=23), LATEST) is None
 
 
 def test_once_a_day_it_is_said_again_as_the_same_moment_seen_later(recorder: Recorder) -> None:
-    index = recorder.compose(with_index(seen_after=timedelta(hours=1)), listing("a"), MOMENT + timedelta(hours=25))
+    index = recorder.compose(
+        with_index(seen_after=timedelta(hours=1)), listing("a"), MOMENT + timedelta(hours=25), LATEST
+    )
 
     assert index is not None
     assert (index.taken_at, index.seen_at) == (MOMENT, MOMENT + timedelta(hours=25))
+    assert index.until == index.seen_at
 
 
 def test_a_moment_is_later_than_the_last_one_though_the_clock_went_back(recorder: Recorder) -> None:
-    index = recorder.compose(with_index(), listing("a", "b"), MOMENT - timedelta(days=3))
+    index = recorder.compose(with_index(), listing("a", "b"), MOMENT - timedelta(days=3), LATEST)
 
     assert index is not None
     assert index.taken_at == MOMENT + timedelta(microseconds=1)

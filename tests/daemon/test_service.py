@@ -25,6 +25,7 @@ from tablesnap.daemon.service import Daemon
 from tablesnap.daemon.settings import Settings
 from tablesnap.errors import StoreRefused, StoreUnavailable
 from tablesnap.rules.index import Index, encode
+from tablesnap.rules.keys import is_index
 from tablesnap.rules.retention import GRACE_SECONDS
 from tablesnap.store.memory import MemoryStore
 from tablesnap.store.port import Content, Store
@@ -460,7 +461,10 @@ def test_a_second_start_with_b_sends_nothing_again(data: Path, store: MemoryStor
         wait_for_index(store, data / "new", {"a": b"a"})
 
     assert {key: body for key, body in objects(store).items() if "/new/" not in key} == before
-    assert not any(request.startswith(("create", "head")) and "/old" in request for request in around.requests)
+    # One question there is: about an index, what time it is by the store's clock.
+    asked = [request for request in around.requests if request.startswith(("create", "head")) and "/old" in request]
+    assert [request for request in asked if not is_index(request)] == []
+    assert len(asked) <= 1
 
 
 def test_what_an_earlier_run_missed_is_made_good_without_b(data: Path, store: MemoryStore) -> None:

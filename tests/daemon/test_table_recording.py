@@ -1,6 +1,6 @@
 """When a table's index is due: by a clock that the test moves."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -14,6 +14,7 @@ from tablesnap.daemon.table_recording import (
     SMALL_INDEX,
     has_news,
     is_due,
+    known_until,
     stir,
     stretched,
 )
@@ -221,3 +222,28 @@ def test_a_table_without_a_view_is_no_recorded_one() -> None:
     stir(it, NOW)
 
     assert it.changed_since == NOW
+
+
+# Until when it was true.
+
+
+SECOND = timedelta(seconds=1)
+
+
+def test_a_restore_point_that_lacks_nothing_is_known_to_be_true_until_the_look() -> None:
+    assert known_until(MOMENT, MOMENT + 10 * SECOND, None, holds_all=True) == MOMENT + 10 * SECOND
+
+
+def test_with_a_flush_on_its_way_it_is_known_to_be_true_until_just_before() -> None:
+    until = known_until(MOMENT, MOMENT + 10 * SECOND, MOMENT + 5 * SECOND, holds_all=True)
+
+    assert until == MOMENT + 5 * SECOND - timedelta(microseconds=1)
+
+
+def test_where_the_disk_has_what_nobody_told_nothing_is_known_but_the_moment_itself() -> None:
+    assert known_until(MOMENT, MOMENT + 10 * SECOND, None, holds_all=False) == MOMENT
+
+
+def test_it_is_never_true_until_before_it_was_taken_nor_after_it_was_recorded() -> None:
+    assert known_until(MOMENT, MOMENT + SECOND, MOMENT - SECOND, holds_all=True) == MOMENT
+    assert known_until(MOMENT, MOMENT + SECOND, MOMENT + 9 * SECOND, holds_all=True) == MOMENT + SECOND

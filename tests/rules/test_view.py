@@ -782,3 +782,51 @@ def test_an_addition_that_was_found_late_joins_before_those_told_since_it_was_th
     assert before is not None
     assert before.sstables == {Sstable("d", "1-")}
     assert after == View(frozenset({Sstable("d", "1-"), second, found}), at(2))
+
+
+# What the view lacks.
+
+
+def test_a_view_that_holds_all_lacks_nothing() -> None:
+    table = Table(named(1))
+    table.commit([named(2)])
+    table.store(named(2))
+    table.compact([named(1)], [named(3)])
+
+    assert table.history.lacks_since(table.second + 9) is None
+
+
+def test_a_view_lacks_what_was_committed_since_the_first_addition_that_is_not_stored() -> None:
+    table = Table(named(1))
+    table.commit([named(2)])
+    table.commit([named(3)])
+    table.store(named(3))
+
+    assert table.history.lacks_since(table.second + 9) == at(1)
+    table.store(named(2))
+    assert table.history.lacks_since(table.second + 9) is None
+
+
+def test_a_view_lacks_what_comes_after_an_addition_that_was_lost() -> None:
+    table = Table(named(1))
+    (lost,) = table.commit([named(2)])
+    table.history.lost(lost)
+
+    assert table.history.lacks_since(table.second + 9) == at(1)
+
+
+def test_the_last_view_before_a_truncation_lacks_it_and_what_came_since() -> None:
+    table = Table(named(1))
+    table.commit([named(2)])
+    table.store(named(2))
+    table.commit([], [named(1), named(2)], Kind.TRUNCATION)
+    table.commit([named(3)])
+
+    assert table.history.lacks_since(table.second) == at(2)
+
+
+def test_a_transaction_that_waits_for_an_earlier_one_is_lacking_as_well() -> None:
+    table = Table(named(1))
+    table.commit([named(3)], [named(2)])  # its first sstable is not told yet
+
+    assert table.history.lacks_since(table.second) == at(1)

@@ -29,6 +29,7 @@ class Survey:
     # By directory path, the restore point that `newest` is a part of: the index with the files of all directories of
     # the table, or `newest` itself. A directory whose newest cannot be read is not in it.
     points: Mapping[str, Index] = field(default_factory=dict)
+    example: str = ""  # the key of an object that is there
 
     def newest_point(self, directories: Iterable[str]) -> Index | None:
         """Return the newest restore point of the table that has these *directories*, or None if it has none."""
@@ -55,8 +56,11 @@ class Catalog:
         wanted = {self._keys.below(directory): directory for directory in directories}
         indexes: dict[str, Candidates] = {}
         taken: set[str] = set()
+        example = ""
         for root in _outermost(roots):
             for listed in self._store.list(self._keys.below(root)):
+                if not example or (is_index(listed.key) and not is_index(example)):
+                    example = listed.key
                 if is_index(listed.key) and directory_of(listed.key) in wanted:
                     indexes.setdefault(directory_of(listed.key), Candidates()).note(listed)
                     # Of every index: those of 1.x, and early ones of ours, do not say which name was the latest.
@@ -64,7 +68,7 @@ class Catalog:
                 elif listed.key in keys:
                     taken.add(listed.key)
         newest, points = self._resolve({wanted[key]: found for key, found in indexes.items()})
-        return Survey(newest=newest, taken=frozenset(taken), points=points)
+        return Survey(newest=newest, taken=frozenset(taken), points=points, example=example)
 
     def _resolve(self, indexes: Mapping[str, Candidates]) -> tuple[dict[str, Index], dict[str, Index]]:
         """Read what a survey found for each directory: return `Survey.newest` and `Survey.points`."""

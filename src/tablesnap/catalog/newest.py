@@ -10,7 +10,7 @@ from tablesnap.errors import NoSuchObject, StoreRefused, UnreadableIndex
 from tablesnap.rules import order
 from tablesnap.rules.index import FORMAT, Index
 from tablesnap.rules.keys import directory_of, is_index
-from tablesnap.rules.order import KeysSeen, believed, serial_of
+from tablesnap.rules.order import AHEAD, KeysSeen, believed, serial_of
 from tablesnap.rules.taken import later_of, name_of_index
 from tablesnap.store.port import Listed, Store
 
@@ -79,7 +79,8 @@ class NewestFinder:
             return unreadable(error)
         return replace(
             index,
-            taken_at=None if index.taken_at is None else believed(index.taken_at, stored_at),
+            # One of the future counts as taken when it was stored: it must not hold up the moments of later ones.
+            taken_at=index.taken_at and (index.taken_at if index.taken_at <= stored_at + AHEAD else stored_at),
             seen_at=None if index.seen_at is None else believed(index.seen_at, stored_at),
             until=None if index.until is None else believed(index.until, stored_at),
             serial=serial_of(index.serial, index.seen_at, stored_at),

@@ -43,7 +43,7 @@ class Beginner:
         A directory on another disk, of which nothing was heard yet, may hold its share of what one flush wrote: it is
         asked after before the look, and again after it. What the look takes in was committed by then, and so written.
         """
-        now, before = self._doing.now(), self._doing.wall_clock()
+        now, before = self._doing.now(), self._doing.stamps()
         self._gather(table)
         if not all(directory.surveyed for directory in table.directories.values()):
             table.look_at = now + self._doing.timing.suspect
@@ -67,7 +67,7 @@ class Beginner:
         if self._may_resume(table, look):
             judged = self._resume(table, look)
         else:
-            judged = self._begin_anew(table, look, taken, look.moment(before, self._doing.wall_clock()))
+            judged = self._begin_anew(table, look, taken, look.moment(before, self._doing.stamps()))
         self._holder.stir(table)
         return judged
 

@@ -37,7 +37,7 @@ class Files:
         directory.surveyed = True
         self._set_newest(directory, newest)
         if newest is not None and newest.seen_at is not None:
-            age = (self._doing.wall_clock() - newest.seen_at).total_seconds()
+            age = (self._doing.stamps() - newest.seen_at).total_seconds()
             directory.last_index = self._doing.now() - max(0.0, age)
             directory.note_change(self._doing.now())  # what came and went meanwhile shows when it is looked at
 
@@ -85,7 +85,7 @@ class Files:
 
     def record(self, directory: Directory, *, overdue: bool) -> None:
         """Look at *directory* and have its restore point written, unless something new is seen and there is time."""
-        taken_at = self._doing.wall_clock()
+        taken_at = self._doing.stamps()
         listing = self._intake.list_directory(directory)
         if listing is None:
             return
@@ -101,7 +101,8 @@ class Files:
         directory.device = listing.device
         if unknown and not overdue:
             return
-        index = self._recorder.compose(directory, listing, taken_at) if self._settings.with_index else None
+        latest = self._doing.stamps.latest()
+        index = self._recorder.compose(directory, listing, taken_at, latest) if self._settings.with_index else None
         directory.stored = {name: one for name, one in directory.stored.items() if name in listing.files}
         directory.changed_since = None
         directory.last_index = self._doing.now()

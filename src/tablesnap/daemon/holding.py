@@ -4,7 +4,6 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from tablesnap.capture.listing import look_at_file
 from tablesnap.capture.pin import Pin, Pins
@@ -12,6 +11,7 @@ from tablesnap.daemon.directory import Directory
 from tablesnap.daemon.looking import ListDirectory, TableLook
 from tablesnap.daemon.messages import Protected, Task
 from tablesnap.daemon.settings import Settings
+from tablesnap.daemon.stamping import StampClock
 from tablesnap.daemon.table import Part, Parts, Table
 from tablesnap.daemon.timing import Timing
 from tablesnap.errors import CannotRead, FileChanged, FileVanished, TablesnapError
@@ -34,7 +34,7 @@ class Doing:
     turn: Callable[[str], int]
     list_directory: ListDirectory
     now: Callable[[], float]
-    wall_clock: Callable[[], datetime]
+    stamps: StampClock
     announce: Callable[[Directory, str, int], None]
     let_go: Callable[[int], None]  # a file found at start, of so many bytes, is not waited for any more
     timing: Timing

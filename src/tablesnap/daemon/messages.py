@@ -84,6 +84,7 @@ class Surveying:
     directories: tuple[str, ...] = ()
     keys: frozenset[str] = frozenset()
     at_start: bool = False
+    clock_of: str = ""  # the key of an object, of which only the store's clock is asked
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,13 @@ class Surveyed:
 
     asked: Surveying
     survey: Survey
+
+
+@dataclass(frozen=True)
+class Clocked:
+    """What the store's clock says; None: the object that it was asked about is gone."""
+
+    clock: datetime | None
 
 
 @dataclass(frozen=True)

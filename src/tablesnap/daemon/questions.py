@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from tablesnap.catalog.catalog import Catalog, Survey
-from tablesnap.daemon.messages import Checked, Surveyed, Surveying
-from tablesnap.errors import KeyRefused, StoreRefused, TablesnapError
+from tablesnap.daemon.messages import Checked, Clocked, Surveyed, Surveying
+from tablesnap.errors import KeyRefused, NoSuchObject, StoreRefused, TablesnapError
 from tablesnap.rules.keys import Keys
 from tablesnap.store.port import Store
 from tablesnap.upload.pool import Outage, Pool
@@ -13,14 +13,16 @@ from tablesnap.upload.pool import Outage, Pool
 class Questions:
     """Asks in a thread of its own, and *tell*s the answers. Used by the daemon's one thread alone."""
 
-    def __init__(self, store: Store, catalog: Catalog, keys: Keys, tell: Callable[[Checked | Surveyed], None]) -> None:
+    def __init__(
+        self, store: Store, catalog: Catalog, keys: Keys, tell: Callable[[Checked | Clocked | Surveyed], None]
+    ) -> None:
         self._store = store
         self._catalog = catalog
         self._keys = keys
         self._tell = tell
         self._checked = False
         self._waiting: list[Surveying] = []
-        self._pool: Pool[Surveying, Checked | Surveyed] = Pool(
+        self._pool: Pool[Surveying, Checked | Clocked | Surveyed] = Pool(
             self._ask, lambda _, answer: self._answered(answer), threads=1, retries=None, name="ask"
         )
 
@@ -40,6 +42,10 @@ class Questions:
         if self._checked:
             self.go_on()
 
+    def ask_clock(self, key: str) -> None:
+        """Ask for the store's clock, about the object under *key*; `Clocked` is told."""
+        self.survey(Surveying(clock_of=key))
+
     def go_on(self) -> None:
         """Take in that the store will do."""
         self._checked = True
@@ -50,7 +56,12 @@ class Questions:
         """Ask no more."""
         self._pool.stop()
 
-    def _ask(self, asked: Surveying) -> Checked | Surveyed:
+    def _ask(self, asked: Surveying) -> Checked | Clocked | Surveyed:
+        if asked.clock_of:
+            try:
+                return Clocked(self._store.head(asked.clock_of).store_clock)
+            except (NoSuchObject, StoreRefused, KeyRefused):
+                return Clocked(None)
         if asked.directories:
             return Surveyed(asked, self._catalog.survey(asked.roots, asked.directories, asked.keys))
         if asked.at_start:
@@ -61,6 +72,6 @@ class Questions:
             return Checked(refusal)
         return Checked(None)
 
-    def _answered(self, answer: Checked | Surveyed | TablesnapError) -> None:
+    def _answered(self, answer: Checked | Clocked | Surveyed | TablesnapError) -> None:
         assert not isinstance(answer, TablesnapError), "this pool never gives up"
         self._tell(answer)

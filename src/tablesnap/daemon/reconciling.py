@@ -82,7 +82,7 @@ class Reconciler:
 
     def reconcile(self, table: Table) -> None:
         """Compare the disk with the history, and act on what has stood still for long enough."""
-        now, before = self._doing.now(), self._doing.wall_clock()
+        now, before = self._doing.now(), self._doing.stamps()
         if not table.history.is_settled(now):
             table.look_at = now + self._doing.timing.suspect  # a transaction is told that is not taken in yet
             return
@@ -92,7 +92,7 @@ class Reconciler:
             table.look_at = now + self._doing.timing.suspect
             return
         look, listings = looked
-        at = look.moment(before, self._doing.wall_clock())
+        at = look.moment(before, self._doing.stamps())
         self.misses_something(table, look)
         others = reborn(table, look)
         live = {one.name for one in table.history.live}

@@ -47,8 +47,10 @@ class Recorder:
         self._settings = settings
         self._keys = keys
 
-    def compose(self, directory: Directory, listing: Listing, taken_at: datetime) -> Index | None:
+    def compose(self, directory: Directory, listing: Listing, taken_at: datetime, latest: datetime) -> Index | None:
         """Return the index of *listing*, taken at *taken_at*; None if there is nothing to record, or nothing new.
+
+        No moment is later than *latest*.
 
         Only files whose very incarnation is stored are named as stored: the index is written after what it names.
         """
@@ -62,8 +64,8 @@ class Recorder:
             # Never an empty index: nothing there may as well mean that a disk is gone.
             return None
         previous = directory.newest
-        # It never goes back, whatever the clock does: the newest restore point must be the last one written.
-        if previous is not None and previous.taken_at is not None:
+        # It does not go back where the clock does. But a clock that was ahead once must not hold it up for ever.
+        if previous is not None and previous.taken_at is not None and previous.taken_at <= latest:
             taken_at = max(taken_at, previous.taken_at + timedelta(microseconds=1))
         directory_key = self._keys.below(directory.path)
         index = Index(
@@ -75,6 +77,7 @@ class Recorder:
             node=self._settings.node,
             taken_at=taken_at,
             seen_at=taken_at,
+            until=taken_at,
             next=self._still_needed(directory),
             live=fingerprint(live),
         )
@@ -95,7 +98,7 @@ class Recorder:
 
 
 def _said_again(index: Index, previous: Index) -> Index | None:
-    """Return the same restore point as still true now, once a day."""
+    """Return the same restore point as still true now, once a day: whatever had changed would have been seen."""
     if previous.seen_at is None or index.seen_at is None:
         return None
     if (index.seen_at - previous.seen_at).total_seconds() < AGAIN_SECONDS:

@@ -23,6 +23,7 @@ from tablesnap.daemon.holding import Doing
 from tablesnap.daemon.intake import FRESH, Intake, Judged
 from tablesnap.daemon.messages import (
     Checked,
+    Clocked,
     Committed,
     Finished,
     LogGone,
@@ -37,6 +38,7 @@ from tablesnap.daemon.messages import (
 from tablesnap.daemon.progress import Progress
 from tablesnap.daemon.questions import Questions
 from tablesnap.daemon.settings import Settings
+from tablesnap.daemon.stamping import StampClock
 from tablesnap.daemon.supervisor import Supervisor, Unsupervised
 from tablesnap.daemon.table import Table
 from tablesnap.daemon.table_recording import TableRecorder
@@ -70,7 +72,7 @@ FINISH_SECONDS = 30.0  # how long a stop waits for what is in flight
 RECORD_SECONDS = 8.0  # and then for the last indexes; whoever kills the daemon 45 s after TERM must not cut them off
 INBOX_LIMIT = 200_000  # hints; beyond it they are dropped, and every directory is looked at instead
 
-Message = Hint | Committed | LogGone | Finished | Checked | Surveyed | Recorded | Stop | Rescan
+Message = Hint | Committed | LogGone | Finished | Checked | Clocked | Surveyed | Recorded | Stop | Rescan
 
 
 def utc_now() -> datetime:
@@ -94,7 +96,8 @@ class Daemon:
         keys = Keys(prefix=settings.prefix, node=settings.node, separator=settings.separator)
         self._settings = settings
         self._backlog = Backlog(progress)
-        self._wall_clock = wall_clock
+        self._stamps = StampClock(wall_clock, now)
+        self._known_key = ""  # of an object that the store can be asked about
         self._supervisor = supervisor or Unsupervised()
         self._now = now
         self._timing = timing or Timing()
@@ -109,7 +112,7 @@ class Daemon:
         self._pins = Pins(most=pins_within(raise_file_limit()))
         self._witness = Witness(self._pins, self._inbox.put, self._now)
         self._turns = Turns()
-        protector = Protector(keys, Uploader(store, wall_clock, indexed=settings.with_index))
+        protector = Protector(keys, Uploader(store, self._stamps, indexed=settings.with_index))
         self._uploads: Pool[Task, Protected] = Pool(
             protector,
             lambda task, result: self._inbox.put(Finished(task, result)),
@@ -137,7 +140,7 @@ class Daemon:
             turn=self._turns.next,
             list_directory=self._intake.list_directory,
             now=self._now,
-            wall_clock=wall_clock,
+            stamps=self._stamps,
             announce=lambda directory, name, size: self._announcer.stored(directory, name, size, self._now()),
             let_go=lambda size: self._backlog.count(1, size),
             timing=self._timing,
@@ -234,6 +237,8 @@ class Daemon:
                 self._heed_finished(message)
             case Checked():
                 self._heed_checked(message)
+            case Clocked():
+                self._stamps.heed(message.clock)
             case Surveyed():
                 self._heed_surveyed(message)
             case Recorded():
@@ -258,8 +263,9 @@ class Daemon:
         self._intake.queue_the_still(self._directories)
         while self._intake.let_go:
             self._backlog.count(1, self._intake.let_go.pop().incarnation.size)
+        self._ask_clock()
         self._tick_tables(now)
-        for directory in list(self._directories.values()):
+        for directory in [] if self._stamps.is_unsure else list(self._directories.values()):
             if directory.table is None and recording.is_due(directory, now):
                 self._files.record(directory, overdue=recording.is_overdue(directory, now))
         if now >= self._next_announcement:
@@ -282,7 +288,7 @@ class Daemon:
             if not table.begun:
                 continue
             self._note_changes(table, now)
-            if table_recording.is_due(table, now, self._settings.index_interval):
+            if not self._stamps.is_unsure and table_recording.is_due(table, now, self._settings.index_interval):
                 self._table_recorder.record(table)
                 self._supervisor.alive()
 
@@ -292,6 +298,12 @@ class Daemon:
             if directory.changed_since is not None:
                 directory.changed_since = None
                 table.note_change(now)
+
+    def _ask_clock(self) -> None:
+        """Ask for the store's clock now and then: about an object, as there is no other way."""
+        if self._known_key and self._stamps.is_ask_due():
+            self._stamps.note_asked()
+            self._questions.ask_clock(self._known_key)
 
     def _rescan(self, reason: str) -> None:
         log.info("looking at every directory, because %s", reason)
@@ -443,6 +455,7 @@ class Daemon:
         self._questions.go_on()
 
     def _heed_surveyed(self, surveyed: Surveyed) -> None:
+        self._known_key = self._known_key or surveyed.survey.example
         judged = Judged()
         for path in surveyed.asked.directories:
             directory = self._directories.get(path)
@@ -469,6 +482,7 @@ class Daemon:
             self._next_tick = 0.0  # an index may be due at once
 
     def _heed_recorded(self, recorded: Recorded) -> None:
+        self._known_key = recorded.keys[0]
         path = recorded.indexes[0].directory
         table = next((one for one in self._tables.tables.values() if path in one.directories), None)
         if table is not None and table.index_in_flight:

@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tablesnap.daemon.directory import Directory
 from tablesnap.daemon.intake import Intake
@@ -12,6 +12,7 @@ from tablesnap.daemon.looking import Listings, TableLook, fingerprint_of
 from tablesnap.daemon.messages import Recorded
 from tablesnap.daemon.recording import AGAIN_SECONDS, AT_THE_LATEST_SECONDS, BACKLOG_SECONDS
 from tablesnap.daemon.settings import Settings
+from tablesnap.daemon.stamping import held_to
 from tablesnap.daemon.table import Table
 from tablesnap.daemon.tables import Tables
 from tablesnap.rules import history, sstable
@@ -119,7 +120,7 @@ class TableRecorder:
 
     def record(self, table: Table, *, at_stop: bool = False) -> None:
         """Look at *table* and have its restore point written."""
-        now, seen_at = self._tables.now(), self._tables.wall_clock()
+        now, seen_at = self._tables.now(), self._tables.stamps()
         table.record_at = now + self._tables.timing.record_again
         looked = self._tables.reconciler.look(table)
         if looked is None:
@@ -185,16 +186,24 @@ class TableRecorder:
         assert chosen is not None, "there is a view, or one on its way"
         directories = sorted(table.directories.values(), key=lambda one: (one is not table.first, one.path))
         newest = table.newest
-        taken_at = chosen.taken_at
-        if newest is not None and newest.taken_at is not None:
-            # It never goes back, whatever the clock does: the newest restore point must be the last one written.
+        latest = self._tables.stamps.latest()
+        taken_at = held_to(chosen.taken_at, latest, seen_at)
+        if newest is not None and newest.taken_at is not None and newest.taken_at <= latest:
+            # It does not go back where the clock does. But a clock that was ahead once must not hold it up for ever.
             taken_at = max(taken_at, newest.taken_at)
         parts = [self._part(table, directory, chosen, listings, is_view=view is not None) for directory in directories]
         live = {one.name for one in table.history.live}
         # A start that finds the same goes on from this view: not if there is a doubt that it is all there is.
         is_present = table.history.is_present(now) and live == look.live.keys() and table.doubted is None
+        until = known_until(
+            taken_at,
+            seen_at,
+            table.history.lacks_since(now),
+            holds_all=live == look.live.keys() and table.doubted is None,
+        )
+        parts = [replace(part, taken_at=taken_at, seen_at=seen_at, until=until) for part in parts]
         first = replace(
-            join([replace(part, taken_at=taken_at, seen_at=seen_at) for part in parts]),
+            join(parts),
             next=self._next(table, chosen),
             live=fingerprint_of(look.live) if is_present else "",
             covers=tuple(sorted(table.directories)),
@@ -203,7 +212,7 @@ class TableRecorder:
             return ()  # only after a restore point with something in it does one without say anything
         if newest is not None and _says_the_same(first, newest, at_rest=at_rest) and not self._is_old(newest, seen_at):
             return ()
-        return (first, *(replace(part, taken_at=taken_at, seen_at=seen_at, covers=first.covers) for part in parts[1:]))
+        return (first, *(replace(part, covers=first.covers) for part in parts[1:]))
 
     def _part(self, table: Table, directory: Directory, chosen: View, listings: Listings, *, is_view: bool) -> Index:
         """Return what one directory has of the restore point."""
@@ -261,6 +270,19 @@ class TableRecorder:
 
     def _is_old(self, newest: Index, seen_at: datetime) -> bool:
         return newest.seen_at is None or (seen_at - newest.seen_at).total_seconds() >= AGAIN_SECONDS
+
+
+def known_until(taken_at: datetime, seen_at: datetime, lacks_since: datetime | None, *, holds_all: bool) -> datetime:
+    """Return up to when no commit is known that the view lacks.
+
+    Up to the moment before the look (*seen_at*), as what was committed by then is on the disk, and the history knows of
+    all that is there. With commits that the view still lacks, up to just before the first of them. Where the history
+    does not know of all that is there, as may be at a stop, nobody knows since when.
+    """
+    if not holds_all:
+        return taken_at
+    before = lacks_since - timedelta(microseconds=1) if lacks_since is not None else seen_at
+    return max(taken_at, min(before, seen_at))
 
 
 def _says_the_same(index: Index, newest: Index, *, at_rest: bool) -> bool:

@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 
 from tablesnap.capture.pin import Pins
 from tablesnap.daemon.bases import Bases
@@ -14,6 +13,7 @@ from tablesnap.daemon.holding import Doing, Holder
 from tablesnap.daemon.messages import LogGone
 from tablesnap.daemon.reconciling import Reconciler
 from tablesnap.daemon.settings import Settings
+from tablesnap.daemon.stamping import StampClock
 from tablesnap.daemon.table import Table, new_history
 from tablesnap.daemon.timing import Timing
 from tablesnap.daemon.witness import Witness
@@ -48,9 +48,10 @@ class Tables:
         """Return monotonic seconds."""
         return self._doing.now()
 
-    def wall_clock(self) -> datetime:
-        """Return the moment, by this machine's clock."""
-        return self._doing.wall_clock()
+    @property
+    def stamps(self) -> StampClock:
+        """The moments that restore points are stamped with."""
+        return self._doing.stamps
 
     @property
     def holder(self) -> Holder:

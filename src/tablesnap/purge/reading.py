@@ -78,7 +78,8 @@ def _record(index: Index, listed: Listed, held: Held) -> Record:
     if index.format < FORMAT:
         return _record_of_1x(index, listed, held)
     files = [file for some in (index.files, *index.others.values()) for file in some.values()]
-    taken_at = believed(index.taken_at or listed.modified, listed.modified)
+    claimed = index.taken_at or listed.modified
+    taken_at = believed(claimed, listed.modified)
     seen_at = believed(index.seen_at or taken_at, listed.modified)
     return Record(
         key=listed.key,
@@ -87,6 +88,7 @@ def _record(index: Index, listed: Listed, held: Held) -> Record:
         seen_at=seen_at,
         last_true=max(taken_at, seen_at, listed.modified),
         serial=index.serial,
+        is_dated=claimed == taken_at,
         is_complete=not index.missing and all(held.objects.get(file.key) == file.size for file in files),
         covers=frozenset(index.covers or (index.directory, *index.others)),
         size=sum(file.size for file in files),

@@ -33,6 +33,7 @@ AHEAD = timedelta(minutes=5)
 LATE = timedelta(minutes=10)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FAR = 32  # places
 _TIE = timedelta(seconds=1)  # a moment in a key is later than `seen_at` by as many microseconds as keys were taken
 
 
@@ -65,7 +66,7 @@ class Stamped(Protocol):
 
     @property
     def is_dated(self) -> bool:
-        """Whether its index could be read; else the store's date stands for all moments."""
+        """Whether its moments are those of its index; else they come from the store's date."""
 
 
 Point = TypeVar("Point", bound=Stamped)
@@ -258,8 +259,8 @@ def _bisect(
 
 
 def _nearest(places: Sequence[Sequence[Point]], place: int, low: int) -> Sequence[Point]:
-    """Return the dated restore points at *place*, or where there are none those before, down to *low*."""
-    for earlier in range(place, low - 1, -1):
+    """Return the dated restore points at *place*, or where there are none those a little before, not before *low*."""
+    for earlier in range(place, max(low, place - _FAR) - 1, -1):
         if found := [point for point in places[earlier] if point.is_dated]:
             return found
     return places[place]

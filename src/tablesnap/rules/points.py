@@ -71,8 +71,8 @@ class RestorePoint:
 
     @property
     def is_dated(self) -> bool:
-        """Say whether its moments are those of its index, and not the store's date alone."""
-        return not self.unreadable
+        """Say whether its moments are those of its index: it could be read, and is not of the future."""
+        return not self.unreadable and not self.ahead
 
     @property
     def is_complete(self) -> bool:

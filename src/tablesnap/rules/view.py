@@ -270,6 +270,20 @@ class History:
             and sum(1 for _ in self._joined(epoch, now)) == len(epoch.additions)
         )
 
+    def lacks_since(self, now: float) -> datetime | None:
+        """Return when the first commit came that the view does not hold, of all that were told; None: there is none.
+
+        Replacements and removals are none: without them the view reads the same.
+        """
+        epoch = self._epochs[0]
+        told = [commit.at for commit in self._told if commit.kind in (Kind.ADDITION, Kind.TRUNCATION)]
+        waiting = epoch.additions if epoch.base is None else epoch.additions[len(list(self._joined(epoch, now))) :]
+        if epoch.base is None:  # what stands for a view then holds all additions but those that were lost
+            waiting = [addition for addition in waiting if addition.sstables & self._lost]
+        later = [base.taken_at for epoch in self._epochs[1:] for base in (epoch.base, epoch.next) if base is not None]
+        later += [addition.at for epoch in self._epochs[1:] for addition in epoch.additions]
+        return min([*told, *later, *(addition.at for addition in waiting)], default=None)
+
     def is_settled(self, now: float) -> bool:
         """Say whether time alone changes nothing any more."""
         closed = all(addition.is_closed(now) for epoch in self._epochs for addition in epoch.additions)
