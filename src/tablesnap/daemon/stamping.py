@@ -20,7 +20,7 @@ _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 class StampClock:
-    """The clock of this machine, held to the store's. The daemon's one thread changes it; any may ask for the moment."""
+    """The clock of this machine, held to the store's. The daemon's one thread changes it; any may ask it."""
 
     def __init__(self, wall_clock: Callable[[], datetime], now: Callable[[], float]) -> None:
         self._wall_clock = wall_clock
