@@ -180,6 +180,18 @@ def test_all_is_forgotten_after_a_plan_and_a_yes(past: Past, bucket: str) -> Non
     assert keys(past) == set()
 
 
+@pytest.mark.parametrize("more", [["--yes"], [], ["--dry-run"]])
+def test_one_yes_does_not_confirm_both_a_limit_and_forgetting_all(past: Past, bucket: str, more: list[str]) -> None:
+    before = keys(past)
+
+    done = run("--limit", "1%", "--forget-all", *more, bucket, USERS)
+
+    assert keys(past) == before
+    assert "--limit and --forget-all do not go together" in done.stderr
+    assert "Leave out --limit" in done.stderr
+    assert (done.stdout, done.returncode) == ("", 2)
+
+
 def test_of_a_table_on_two_disks_all_or_nothing_is_forgotten(tmp_path: Path, bucket: str) -> None:
     past = Past.in_directory(tmp_path / "bucket")
     first, second = USERS, USERS.replace(DATA, "/disk2/data")

@@ -141,7 +141,7 @@ def _caution_flags(add: flags.AddArgument) -> list[argparse.Action]:
             help="delete nothing if that were more than this share of the objects or of their bytes, such as 10%%, "
             "unless with --yes",
         ),
-        add("--yes", action="store_true", help="do it in spite of --limit; do it with --forget-all"),
+        add("--yes", action="store_true", help="do it in spite of --limit; or do it with --forget-all"),
         add(
             "--unindexed-older-than",
             metavar="AGE",
@@ -160,7 +160,7 @@ def _caution_flags(add: flags.AddArgument) -> list[argparse.Action]:
             "--forget-all",
             action="store_true",
             help="without AGE: delete everything at and below PATH, of a node that is out of service or a table that "
-            "was dropped. Without --yes it prints the plan",
+            "was dropped. Without --yes it prints the plan. Not with --limit",
         ),
         add(
             "--freshen",
@@ -237,7 +237,13 @@ def _age(given: argparse.Namespace, words: Sequence[str]) -> timedelta | None:
             raise UsageError("--forget-all and --freshen do not go together; leave out one")
         if len(words) != 2:
             raise UsageError(f"give BUCKET and PATH with {mode}, and no AGE: it goes by none")
-        if keeping or (given.freshen and given.limit is not None):
+        if given.forget_all and given.limit is not None:
+            # A limit that --yes lifts would be lifted by the very word that confirms --forget-all.
+            raise UsageError(
+                "--limit and --forget-all do not go together: --yes would confirm both. Leave out --limit; "
+                "--forget-all alone prints what would go, and with --yes deletes it"
+            )
+        if keeping or given.limit is not None:
             raise UsageError(f"with {mode} leave out --keep-..., --unindexed-older-than and --limit")
         return None
     if len(words) != 3:
