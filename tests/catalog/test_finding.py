@@ -3,8 +3,9 @@
 import pytest
 from tests.stores import Around, Clock
 
-from tablesnap.catalog.finding import timelines_at
+from tablesnap.catalog.finding import tables_called, timelines_at
 from tablesnap.rules.keys import Keys
+from tablesnap.rules.table_name import table_name
 from tablesnap.store.memory import MemoryStore
 from tablesnap.store.port import Content
 
@@ -125,3 +126,30 @@ def test_where_nothing_is_stored_nothing_is_found(store: MemoryStore) -> None:
 
     assert found(store, "/data3") == {}
     assert found(store, f"/data3/ks/{USERS}", recursive=False) == {}
+
+
+def called(store: MemoryStore | Around, text: str) -> list[list[str]]:
+    name = table_name(text)
+    assert name is not None
+    return tables_called(store, KEYS, name)
+
+
+def test_tables_are_found_by_their_name_with_all_their_directories(store: MemoryStore) -> None:
+    again = f"users-{3:032x}"
+    put(store, *(f"{one}/nb-1-big-Data.db" for one in (f"/data1/ks/{USERS}", f"/mnt/a/data/ks/{USERS}")))
+    put(store, f"/data1/ks/{again}/nb-1-big-Data.db", f"/data1/ks/{POSTS}/nb-1-big-Data.db")
+    put(store, f"/data1/other/{USERS}/nb-1-big-Data.db", f"/data1/ks/{POSTS}/snapshots/ks/{USERS}/nb-1-big-Data.db")
+
+    assert called(store, "ks.users") == [[f"/data1/ks/{USERS}", f"/mnt/a/data/ks/{USERS}"], [f"/data1/ks/{again}"]]
+    assert called(store, "/mnt/a/data/ks/users") == [[f"/mnt/a/data/ks/{USERS}"]]
+    assert called(store, f"ks.{again}") == [[f"/data1/ks/{again}"]]
+    assert called(store, "ks.nothing") == called(store, "/data9/ks/users") == []
+
+
+def test_looking_for_a_name_lists_no_table(store: MemoryStore) -> None:
+    put(store, f"/data1/ks/{USERS}/nb-1-big-Data.db", f"/data1/ks/{POSTS}/nb-1-big-Data.db")
+    around = Around(store)
+
+    assert called(around, "ks.users") == [[f"/data1/ks/{USERS}"]]
+    asked = {request.split(" ", 1)[1] for request in around.requests}
+    assert not [one for one in asked if POSTS in one or USERS in one]

@@ -21,6 +21,12 @@ NOW = datetime(2026, 11, 22, 20, 30, tzinfo=UTC)
         ("2h ago", NOW - timedelta(hours=2)),
         ("1.5 d ago", NOW - timedelta(hours=36)),
         (" 90m  ago ", NOW - timedelta(minutes=90)),
+        ("3 days ago", NOW - timedelta(days=3)),
+        ("1 hour ago", NOW - timedelta(hours=1)),
+        ("45 min ago", NOW - timedelta(minutes=45)),
+        ("2 Weeks ago", NOW - timedelta(weeks=2)),
+        ("2 months ago", NOW - timedelta(days=60)),
+        ("5y ago", NOW - timedelta(days=5 * 365)),
     ],
 )
 def test_moments_are_understood(text: str, expected: datetime) -> None:
@@ -28,7 +34,18 @@ def test_moments_are_understood(text: str, expected: datetime) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "yesterday", "2h", "-2h ago", "2026-13-01", "999999999w ago", "0001-01-01T00:00+23:00"]
+    "text",
+    [
+        "",
+        "yesterday",
+        "2h",
+        "-2h ago",
+        "2026-13-01",
+        "3 moons ago",
+        "5ms ago",
+        "999999999w ago",
+        "0001-01-01T00:00+23:00",
+    ],
 )
 def test_what_is_no_moment_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(UsageError, match="is no moment; write 2026-11-22T20:25:00Z"):

@@ -79,6 +79,32 @@ def data(tmp_path: Path) -> Path:
     return directory
 
 
+def test_each_node_that_is_done_is_named(past: Past, bucket: str, tmp_path: Path) -> None:
+    past.table(USERS, [1], ago(hours=5))
+    Past.in_directory(tmp_path / "bucket", "node2").table(USERS, [1, 2], ago(hours=1))
+
+    done = run(bucket)
+
+    first, second, _ = done.stderr.splitlines()
+    assert "check of node1: done after" in first
+    assert "check of node2: done after" in second
+    assert "10 of 10 files" in second
+
+
+@pytest.mark.parametrize("path", ["shop.users", "/data/shop/users"])
+def test_a_table_is_understood_by_its_name_and_without_its_id(past: Past, bucket: str, path: str) -> None:
+    past.table(USERS, [1], ago(hours=5))
+    past.table(ORDERS, [1], ago(hours=5))
+
+    done = run(bucket, path)
+    nothing = run(bucket, "shop.nothing")
+
+    assert summary_of(done).startswith("tablecheck: 1 table, 1 restore point, ")
+    assert done.returncode == 0
+    assert "of a table that is called shop.nothing" in nothing.stderr
+    assert nothing.returncode == 1
+
+
 def test_where_all_is_right_nothing_is_printed_but_a_summary(past: Past, bucket: str, tmp_path: Path) -> None:
     past.table(USERS, [1], ago(hours=5))
     past.table(USERS, [1, 2], ago(hours=1))

@@ -192,6 +192,29 @@ def test_one_yes_does_not_confirm_both_a_limit_and_forgetting_all(past: Past, bu
     assert (done.stdout, done.returncode) == ("", 2)
 
 
+@pytest.mark.parametrize("mode", [["--forget-all", "--yes"], []])
+@pytest.mark.parametrize("path", ["shop.users", f"{DATA}/shop/users"])
+def test_a_table_that_is_not_written_out_is_answered_with_its_directory_and_nothing_is_deleted(
+    past: Past, bucket: str, path: str, mode: list[str]
+) -> None:
+    before = keys(past)
+
+    done = run(*mode, bucket, path, *([] if mode else ["30"]))
+
+    assert keys(past) == before
+    assert done.stderr == f"tablechop: PATH '{path}' is not written out; give the directory, which is {USERS}\n"
+    assert done.returncode == 2
+
+
+def test_a_name_that_no_table_has_is_said_to_be_none(past: Past, bucket: str) -> None:
+    done = run(bucket, "shop.orders", "30")
+
+    assert done.stderr == (
+        "tablechop: there is no table shop.orders in the backup of node1; see tablelist -n node1 for those there are\n"
+    )
+    assert done.returncode == 1
+
+
 def test_of_a_table_on_two_disks_all_or_nothing_is_forgotten(tmp_path: Path, bucket: str) -> None:
     past = Past.in_directory(tmp_path / "bucket")
     first, second = USERS, USERS.replace(DATA, "/disk2/data")

@@ -265,3 +265,48 @@ def test_a_bucket_of_1x_is_listed(past: Past, bucket: str) -> None:
     assert all(one["newest"]["state"] in ("complete", "incomplete") for one in found)
     assert sum(one["objects"] for one in found) == len(bucket_of_1x()["objects"])
     assert all(one["silences"] == [] for one in found)
+
+
+@pytest.mark.parametrize("path", ["shop.users", f"{DATA}/shop/users"])
+def test_a_table_is_understood_by_its_name_and_without_its_id_on_each_node_that_has_it(
+    past: Past, bucket: str, tmp_path: Path, path: str
+) -> None:
+    past.table(ORDERS, [1], ago(hours=5))
+    for node in ("node2", "node3"):
+        Past.in_directory(tmp_path / "bucket", node).table(USERS, [1], ago(hours=1))
+
+    done = run(bucket, path)
+    then = run("--at", "2 minutes ago", bucket, path)
+    page = run("--report", f"{tmp_path}/page.html", bucket, path)
+
+    assert [line for line in done.stdout.splitlines() if "node" in line] == [f"node2  {USERS}", f"node3  {USERS}"]
+    assert then.stderr.endswith("2 listed, 0 of them without a restore point, or not with the newest of then\n")
+    assert page.stderr == f"tablelist: 2 listed in {tmp_path}/page.html, 0 of them not whole\n"
+    assert (done.returncode, then.returncode, page.returncode) == (0, 0, 0)
+
+
+def test_where_several_tables_fit_a_name_they_are_named(past: Past, bucket: str) -> None:
+    again = f"{DATA}/shop/users-{'9f3b395e' * 4}"
+    for directory in (USERS, again):
+        past.table(directory, [1], ago(hours=5))
+
+    done = run(bucket, "shop.users")
+
+    assert done.stderr.endswith(f"shop.users fits 2 tables of node1; give the directory of one: {USERS} or {again}\n")
+    assert done.returncode == 2
+
+
+def test_a_name_that_no_table_has_is_said_to_be_none(past: Past, bucket: str) -> None:
+    past.table(USERS, [1], ago(hours=5))
+
+    done = run(bucket, "shop.orders")
+
+    assert "begin with NODE:, of a table that is called shop.orders; see -n" in done.stderr
+    assert done.returncode == 1
+
+
+def test_an_endpoint_of_the_environment_without_its_scheme_is_answered_with_what_it_lacks() -> None:
+    done = run("bucket", AWS_ENDPOINT_URL="localhost:9000", AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b")
+
+    assert "Invalid endpoint: localhost:9000; write it with http:// or https://" in done.stderr
+    assert done.returncode == 1

@@ -554,10 +554,96 @@ def test_where_nothing_is_stored_the_nodes_that_are_there_are_named(past: Past, 
     assert (other_node.returncode, below.returncode) == (1, 1)
 
 
+@pytest.mark.parametrize("origin", ["shop.users", f"{DATA}/shop/users", f"{DATA}/shop/users-5a1c/", "shop/users-5a1c"])
+def test_a_table_is_understood_by_its_name_and_without_its_id(
+    past: Past, bucket: str, target: Path, origin: str
+) -> None:
+    past.table(USERS, [1], ago(hours=5))
+    past.table(ORDERS, [2], ago(hours=5))
+
+    done = run(bucket, origin, target)
+
+    assert contents(target) == expected(past, USERS, [1])
+    assert done.stdout.startswith(f"from node1  {USERS}\n")
+    assert f"nodetool import --copy-data shop users {target.parent}/shop/users" in done.stdout
+    assert done.returncode == 0
+
+
+def test_a_table_on_two_disks_is_one_table(past: Past, bucket: str, target: Path) -> None:
+    other = USERS.replace(DATA, "/disk2/data")
+    past.point({USERS: past.sstable(USERS, 1, ago(hours=5)), other: past.sstable(other, 2, ago(hours=5))}, ago(hours=5))
+
+    done = run(bucket, "shop.users", target)
+
+    assert contents(target) == expected(past, USERS, [1]) | expected(past, other, [2])
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("origin", ["shop.users", f"{DATA}/shop/users"])
+def test_where_several_tables_fit_they_are_named_and_none_is_taken(
+    past: Past, bucket: str, target: Path, origin: str
+) -> None:
+    again = f"{DATA}/shop/users-{'9f3b395e' * 4}"
+    for directory in (USERS, again):
+        past.table(directory, [1], ago(hours=5))
+
+    done = run(bucket, origin, target)
+
+    assert (
+        f"tableslurp: {origin} fits 2 tables of node1; give the directory of one: {USERS} or {again}\n" == done.stderr
+    )
+    assert not target.exists()
+    assert done.returncode == 2
+
+
+def test_what_is_stored_under_the_very_path_goes_before_a_table_that_is_called_so(
+    past: Past, bucket: str, target: Path
+) -> None:
+    past.table(f"{DATA}/shop/users", [1], ago(hours=5))  # of Cassandra 2.0, which adds no id
+    past.table(USERS, [2], ago(hours=1))
+
+    done = run(bucket, f"{DATA}/shop/users", target)
+
+    assert contents(target) == expected(past, f"{DATA}/shop/users", [1])
+    assert done.returncode == 0
+
+
+def test_a_table_that_nobody_has_is_said_to_be_none(past: Past, bucket: str, target: Path) -> None:
+    past.table(USERS, [1], ago(hours=5))
+
+    done = run(bucket, "shop.orders", target)
+
+    assert done.stderr == (
+        f"tableslurp: no table called shop.orders is stored in {bucket}: see tablelist -n node1 for what is\n"
+    )
+    assert done.returncode == 1
+
+
+def test_one_file_is_no_files(past: Past, bucket: str, target: Path) -> None:
+    past.point({"/srv/files": {"x": past.file("/srv/files", "x", 1, ago(hours=1))}}, ago(hours=1))
+
+    done = run(bucket, "/srv/files", target)
+    again = run(bucket, "/srv/files", target)
+
+    assert done.stderr.endswith("\ntableslurp: 1 file restored, 0 were there\n")
+    assert again.stderr.endswith("tableslurp: 0 files restored, 1 was there\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["b", USERS], "give BUCKET, ORIGIN and TARGET"),
+        (["b", USERS], "give BUCKET, ORIGIN and TARGET: TARGET is missing"),
+        ([USERS, "/tmp/users"], "give BUCKET, ORIGIN and TARGET: BUCKET is missing"),
+        ([USERS, "b", "t"], f"BUCKET and ORIGIN are swapped; BUCKET comes first: b {USERS}"),
+        ([USERS, "s3://b/p", "t"], f"BUCKET comes first: s3://b/p {USERS}"),
+        ([USERS, USERS, "t"], f"BUCKET is missing before '{USERS}'"),
+        (["b", USERS, "t", "more"], "give BUCKET, ORIGIN and TARGET: 'more' is one word too many"),
+        (["--at", "2h", "ago", "b", USERS, "t"], "put it in quotes: --at '2h ago'"),
+        (["b", USERS, "t", "--at", "3", "days", "ago"], "put it in quotes: --at '3 days ago'"),
+        (["--at", "2026-11-22", "20:25", "b", USERS, "t"], "put it in quotes: --at '2026-11-22 20:25'"),
+        (["--endpoint-url", "host:9000", "b", USERS, "t"], "write http://host:9000 or https://host:9000"),
+        (["http://host:9000/b", USERS, "t"], "write --endpoint-url http://host:9000, and the bucket's name alone"),
+        (["host:9000", USERS, "t"], "write --endpoint-url http://host:9000, and the bucket's name alone"),
         (["b", "relative", "t"], "ORIGIN 'relative' is not absolute"),
         (["--at", "soon", "b", USERS, "t"], "'soon' is no moment"),
         (["--at", "1h ago", "-f", "x", "b", USERS, "t"], "-f and --at do not go together"),

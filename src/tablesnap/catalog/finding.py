@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 
@@ -11,6 +11,7 @@ from tablesnap.catalog.timeline import Timeline, timelines
 from tablesnap.rules import sstable
 from tablesnap.rules.keys import INDEX_ENDING, Keys
 from tablesnap.rules.place import is_copies_of, place_of, tidy
+from tablesnap.rules.table_name import TableName
 from tablesnap.store.port import Store
 
 FINDERS = 8  # folders looked into at a time
@@ -42,6 +43,24 @@ def timelines_at(
     found |= _elsewhere(store, keys, top, {path for path in here if place_of(path).table in wanted})
     found = {key: one for key, one in found.items() if place_of(_path_of(keys, key)).table in wanted}
     return timelines(store, keys, found)
+
+
+def is_stored(store: Store, keys: Keys, directory: str) -> bool:
+    """Say whether anything at all is stored of what was at or below *directory*. Raises what the store raises."""
+    return next(iter(store.list(keys.below(directory))), None) is not None
+
+
+def tables_called(store: Store, keys: Keys, name: TableName) -> list[list[str]]:
+    """Return the tables that *name* fits, in order, each by its directories. Raises what the store raises."""
+    if name.data_directory is None:
+        folders = _table_folders(store, keys, name.fits)
+    else:
+        folders = _folders_in(store, keys.below(posixpath.join(name.data_directory, name.keyspace)))
+    found: dict[str, list[str]] = {}
+    for path in sorted(_path_of(keys, folder) for folder in folders):
+        if name.fits(path):
+            found.setdefault(place_of(path).table, []).append(path)
+    return [directories for _, directories in sorted(found.items())]
 
 
 def is_within(path: str, directory: str) -> bool:
@@ -81,7 +100,7 @@ def _elsewhere(store: Store, keys: Keys, top: str, paths: Collection[str]) -> di
     if not depths or top == "/":
         return {}
     folders = set()
-    for folder in _table_folders(store, keys, depths.keys(), skip=keys.below(top)):
+    for folder in _table_folders(store, keys, lambda path: place_of(path).table in depths, skip=keys.below(top)):
         # A whole keyspace or data directory is listed as one, and not a thousand tables one by one.
         above = depths[place_of(_path_of(keys, folder)).table]
         folders.add("/".join(folder.split("/")[: -1 - above]) + "/")
@@ -96,8 +115,8 @@ def _is_tables(path: str) -> bool:
     return not place_of(path).table.startswith("/")
 
 
-def _table_folders(store: Store, keys: Keys, tables: Collection[str], *, skip: str) -> list[str]:
-    """Return the folders of these *tables* that are not in the folder *skip*, by going down all others."""
+def _table_folders(store: Store, keys: Keys, wanted: Callable[[str], bool], *, skip: str | None = None) -> list[str]:
+    """Return the folders of those tables whose paths are *wanted*, by going down all but the folder *skip*."""
 
     def below(folder: str) -> list[str]:
         return _folders_in(store, folder)
@@ -106,8 +125,10 @@ def _table_folders(store: Store, keys: Keys, tables: Collection[str], *, skip: s
     folders = [keys.below("/")]
     with ThreadPoolExecutor(FINDERS, thread_name_prefix="find") as finders:
         for _ in range(_LEVELS):
-            deeper = [folder for some in finders.map(below, folders) for folder in some if not folder.startswith(skip)]
-            found += [folder for folder in deeper if place_of(_path_of(keys, folder)).table in tables]
+            deeper = [folder for some in finders.map(below, folders) for folder in some]
+            if skip is not None:
+                deeper = [folder for folder in deeper if not folder.startswith(skip)]
+            found += [folder for folder in deeper if wanted(_path_of(keys, folder))]
             # What is below a table are its own index directories, and copies.
             folders = [folder for folder in deeper if not _is_tables(_path_of(keys, folder))]
     return found

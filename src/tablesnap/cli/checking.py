@@ -14,6 +14,7 @@ from tablesnap.cli.against import compare
 from tablesnap.cli.check_lines import checked_json, finding_json, finding_line, tally_json
 from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_FAULTY, EXIT_INTERRUPTED, EXIT_OK
 from tablesnap.cli.logs import set_up_logging
+from tablesnap.cli.meaning import directory_meant, nothing_found
 from tablesnap.cli.printable import printable
 from tablesnap.cli.progress import SharedProgress, progress_for
 from tablesnap.cli.screen import Screen
@@ -22,7 +23,6 @@ from tablesnap.cli.tablecheck_flags import Against, Options
 from tablesnap.cli.tally import Tally
 from tablesnap.cli.textfile import write_textfile
 from tablesnap.download.line import Halted, Line, Patience
-from tablesnap.errors import TablesnapError
 from tablesnap.rules.keys import Keys
 from tablesnap.store.opening import open_store
 from tablesnap.store.port import Store
@@ -61,6 +61,7 @@ class Run:
         self._options = options
         self._store = store
         self._stop = stop
+        self._screen = screen
         self._progress = progress_for(screen, "check")
         self._shared = SharedProgress(self._progress)
         self._line = Line(store, self._shared, Patience(), stop)
@@ -85,7 +86,8 @@ class Run:
         for name in names:
             self._check_node(Keys(options.prefix, name, options.separator), store)
         if not self.tally.tables:
-            raise TablesnapError(self._nothing())
+            begin = f"{options.prefix}{options.node or 'NODE'}{options.separator}"
+            raise nothing_found(options.address, begin, options.path)
         if options.against is not None:
             assert options.node is not None, "there is one that the disk belongs to"
             self._compare(Keys(options.prefix, options.node, options.separator), options.against)
@@ -93,8 +95,12 @@ class Run:
             self._print(tally_json(self.tally))
 
     def _check_node(self, keys: Keys, store: Store) -> None:
-        found = timelines_below(store, keys, self._options.path or "/")
+        path = self._options.path
+        below = "/" if path is None else directory_meant(store, keys, path)
+        found = timelines_below(store, keys, below) if below is not None else []
         extents = [_extent(timeline) for timeline in found]
+        self._progress = progress_for(self._screen, f"check of {printable(keys.node)}")
+        self._shared.turn_to(self._progress)
         self._progress.begin(sum(files for files, _ in extents), sum(size for _, size in extents))
         checks = check_all(keys.node, found, self._line, self._options.share, threads=self._options.threads)
         try:
@@ -121,15 +127,6 @@ class Run:
 
     def _say(self, finding: Finding, keys: Keys) -> None:
         self._print(finding_json(finding) if self._options.json else finding_line(finding, keys))
-
-    def _nothing(self) -> str:
-        options = self._options
-        keys = f"{options.prefix}{options.node or 'NODE'}{options.separator}"
-        below = f" and go on with {options.path}" if options.path else ""
-        return (
-            f"nothing was found in {options.address}, in keys that begin with {keys}{below}; "
-            "see -n, --prefix, --keyname-separator and PATH"
-        )
 
 
 def _extent(timeline: Timeline) -> tuple[int, int]:

@@ -244,6 +244,8 @@ def mebibytes(size: int) -> int:
 def endpoint(text: str) -> str:
     """Understand the address of a store's server."""
     if not re.match(r"https?://[^/]", text):
+        if re.fullmatch(r"[\w.-]+(:\d+)?(/.*)?", text, re.ASCII):
+            raise argparse.ArgumentTypeError(f"{text!r} lacks its scheme; write http://{text} or https://{text}")
         raise argparse.ArgumentTypeError(f"{text!r} is no address of a server; write https://HOST or http://HOST:PORT")
     return text
 

@@ -7,8 +7,9 @@ from datetime import datetime
 from tablesnap.catalog.summary import timelines_below
 from tablesnap.catalog.timeline import Timeline
 from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_FAULTY, EXIT_OK
+from tablesnap.cli.meaning import nothing_found
 from tablesnap.cli.printable import printable
-from tablesnap.cli.purge_terms import nothing_found, terms_of
+from tablesnap.cli.purge_terms import terms_of
 from tablesnap.cli.tablechop_flags import Options
 from tablesnap.errors import TablesnapError
 from tablesnap.purge.clock import store_clock
@@ -36,7 +37,7 @@ class Freshener:
             )
         found = timelines_below(self._store, self._options.keys, self._options.path)
         if not found:
-            raise TablesnapError(nothing_found(self._options))
+            raise nothing_found(self._options.address, self._options.keys.below(self._options.path), None)
         terms = terms_of(self._options, store_clock(self._store, found), now)
         objects = size = failed = left_alone = 0
         for timeline in found:

@@ -15,6 +15,7 @@ from tablesnap.cli.exit_codes import EXIT_FAULTY, EXIT_OK
 from tablesnap.cli.listing_as_of import AsOfTable, spell_moments
 from tablesnap.cli.listing_json import as_of_fields, gap_fields, outline_fields, summary_fields
 from tablesnap.cli.listing_text import SummaryTable, point_lines
+from tablesnap.cli.meaning import directory_meant, nothing_found
 from tablesnap.cli.printable import printable
 from tablesnap.cli.tablelist_flags import Options
 from tablesnap.errors import TablesnapError
@@ -33,16 +34,18 @@ def list_stored(options: Options, now: datetime) -> int:
         return _report(options, options.report, store, names, now)
     sound = found = 0
     taken: list[Outline] = []
-    for place, name in enumerate(names):
+    for place, keys in enumerate(_keys(options, names)):
         if place and not options.json:
             print()
-        keys = Keys(options.prefix, name, options.separator)
-        lister = Lister(store, keys, options, now)
+        path = _below(options, store, keys)
+        if path is None:
+            continue
+        lister = Lister(store, keys, options, path, now)
         for is_sound in lister.print() if options.at is None else lister.print_as_of(options.at, taken):
             found += 1
             sound += is_sound
     if not found:
-        raise TablesnapError(_nothing(options))
+        raise _nothing(options)
     if not options.json:
         if moments := spell_moments(taken):
             print(f"tablelist: {moments} UTC", file=sys.stderr)
@@ -55,36 +58,44 @@ def _report(options: Options, path: str, store: Store, names: Sequence[str], now
     # Not loaded for every listing.
     from tablesnap.cli.report import write_report
 
-    nodes_keys = [Keys(options.prefix, name, options.separator) for name in names]
-    found = write_report(path, store, str(options.address), nodes_keys, below=options.path or "/", now=now)
+    wanted = [(keys, below) for keys in _keys(options, names) if (below := _below(options, store, keys)) is not None]
+    found = write_report(path, store, str(options.address), wanted, now=now)
     if not found:
-        raise TablesnapError(_nothing(options))
+        raise _nothing(options)
     sound = sum(one.is_sound for one in found)
     print(f"tablelist: {len(found)} listed in {path}, {len(found) - sound} of them not whole", file=sys.stderr)
     return EXIT_OK if sound == len(found) else EXIT_FAULTY
 
 
-def _nothing(options: Options) -> str:
-    where = f"{options.address}, in keys that begin with {options.prefix + (options.node or 'NODE')}{options.separator}"
-    below = f" and go on with {options.path}" if options.path else ""
-    return printable(f"nothing was found in {where}{below}; see -n, --prefix, --keyname-separator and PATH")
+def _keys(options: Options, names: Sequence[str]) -> Iterator[Keys]:
+    return (Keys(options.prefix, name, options.separator) for name in names)
+
+
+def _below(options: Options, store: Store, keys: Keys) -> str | None:
+    """Return the directory of which is listed what was at and below it; None if the node has none that is meant."""
+    return "/" if options.path is None else directory_meant(store, keys, options.path)
+
+
+def _nothing(options: Options) -> TablesnapError:
+    begin = f"{options.prefix}{options.node or 'NODE'}{options.separator}"
+    return nothing_found(options.address, begin, options.path)
 
 
 class Lister:
     """Prints what is stored of one node."""
 
-    def __init__(self, store: Store, keys: Keys, options: Options, now: datetime) -> None:
+    def __init__(self, store: Store, keys: Keys, options: Options, path: str, now: datetime) -> None:
         self._store = store
         self._keys = keys
         self._options = options
+        self._path = path
         self._now = now
         self._width = shutil.get_terminal_size((_COLUMNS, 24)).columns
 
     def print(self) -> Iterator[bool]:
         """Print it, and yield of each table, or restore point, whether it is whole."""
-        path = self._options.path or "/"
-        found = timelines_below(self._store, self._keys, path)
-        exactly = [timeline for timeline in found if path in timeline.directories]
+        found = timelines_below(self._store, self._keys, self._path)
+        exactly = [timeline for timeline in found if self._path in timeline.directories]
         for timeline in exactly:
             found.remove(timeline)
             yield from self._print_points(timeline)
@@ -94,7 +105,7 @@ class Lister:
     def print_as_of(self, moment: datetime, taken: list[Outline]) -> Iterator[bool]:
         """Print what a restore takes as of *moment*, add it to *taken*, and yield of each table whether that is it."""
         # Snapshots and backups are left out unless PATH is one of them, as a restore leaves them out.
-        found = timelines_at(self._store, self._keys, self._options.path or "/", recursive=True)
+        found = timelines_at(self._store, self._keys, self._path, recursive=True)
         found.sort(key=lambda timeline: (timeline.name.startswith("/"), timeline.name))
         table = AsOfTable([timeline.name for timeline in found], self._width)
         if found and not self._options.json:

@@ -3,8 +3,10 @@
 import os
 from collections.abc import Sequence
 
+from tablesnap.cli.slips import bucket_of
 from tablesnap.errors import UsageError
 from tablesnap.rules.place import tidy
+from tablesnap.rules.table_name import table_name
 from tablesnap.store.address import Address, parse_address
 
 _EXAMPLE = "/var/lib/cassandra/data"
@@ -14,9 +16,9 @@ def understand_bucket(words: Sequence[str]) -> Address:
     """Understand the first word."""
     if not words:
         raise UsageError(f"BUCKET and PATH are missing; try: tablesnap -r -a my-bucket {_EXAMPLE}, or --help")
-    if words[0].startswith(("/", "./", "../")) or not words[0]:
-        raise UsageError(f"BUCKET is missing: {words[0]!r} names none; try: tablesnap my-bucket {words[0] or _EXAMPLE}")
-    return parse_address(words[0])
+    if not words[0]:
+        raise UsageError(f"BUCKET is missing: {words[0]!r} names none; try: tablesnap my-bucket {_EXAMPLE}")
+    return bucket_of(words, "PATH")
 
 
 def understand_paths(words: Sequence[str]) -> tuple[str, ...]:
@@ -25,7 +27,9 @@ def understand_paths(words: Sequence[str]) -> tuple[str, ...]:
         raise UsageError(f"PATH is missing after {words[0]!r}; name a directory to watch, such as {_EXAMPLE}")
     for word in words[1:]:
         if not os.path.exists(word):
-            raise UsageError(f"PATH {word!r} does not exist; create it, or correct it")
+            swapped = os.path.isdir(words[0]) and len(words) == 2
+            hint = f"BUCKET comes first: {word} {words[0]}" if swapped else "create it, or correct it"
+            raise UsageError(f"PATH {word!r} does not exist; {hint}")
         if not os.path.isdir(word):
             raise UsageError(f"PATH {word!r} is not a directory; name the directory that holds it")
     return _absolute(words[1:])
@@ -38,6 +42,17 @@ def on_node(word: str, name: str) -> str:
     if any(part in (".", "..") for part in word.split("/")):
         raise UsageError(f"{name} {word!r} has a . or .. in it, and is a directory of another machine; write it out")
     return tidy(word)
+
+
+def on_node_or_table(word: str, name: str) -> str:
+    """Understand a directory of the node that was backed up, or KEYSPACE.TABLE, which is looked up in the bucket."""
+    if word.startswith("/"):
+        return on_node(word, name)
+    if table_name(word) is None:
+        raise UsageError(
+            f"{name} {word!r} is not absolute; give KEYSPACE.TABLE, or the path of a directory of the node"
+        )
+    return word
 
 
 def understand_what_to_explain(words: Sequence[str]) -> tuple[Address | None, tuple[str, ...]]:

@@ -35,6 +35,11 @@ class SharedProgress:
         self._progress = progress
         self._lock = threading.Lock()
 
+    def turn_to(self, progress: Progress) -> None:
+        """Count on another progress from now on."""
+        with self._lock:
+            self._progress = progress
+
     def advance(self, files: int, size: int) -> None:
         """Count."""
         with self._lock:
@@ -103,7 +108,7 @@ class BarProgress:
             return
         self._files_done = self._size_done = 0
         self._bar = Bar(
-            TextColumn(f"{self._what} {{task.fields[files]}}/{{task.fields[of]}} files"),
+            TextColumn("{task.description} {task.fields[files]}/{task.fields[of]} files", markup=False),
             BarColumn(),
             DownloadColumn(binary_units=True),
             TransferSpeedColumn(),

@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-from tablesnap.cli.printable import printable
 from tablesnap.cli.tablechop_flags import Options
 from tablesnap.purge.planning import Terms
 from tablesnap.rules.purging import Retention
@@ -31,12 +30,4 @@ def terms_of(options: Options, store_now: datetime, now: datetime) -> Terms:
         unindexed_before=None if options.unindexed_age is None else store_now - options.unindexed_age,
         forget_all=options.forget_all,
         readers=options.readers,
-    )
-
-
-def nothing_found(options: Options) -> str:
-    """Say where nothing was found."""
-    return printable(
-        f"nothing was found in {options.address}, in keys that begin with {options.keys.below(options.path)}; "
-        "see -n, --prefix, --keyname-separator and PATH"
     )

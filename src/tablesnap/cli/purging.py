@@ -12,9 +12,10 @@ from tablesnap.catalog.timeline import Timeline
 from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_FAULTY, EXIT_OK
 from tablesnap.cli.freshen import Freshener
 from tablesnap.cli.listing_text import spell_second
+from tablesnap.cli.meaning import expect_written_out, nothing_found
 from tablesnap.cli.printable import printable
 from tablesnap.cli.purge_json import deleted_fields, purge_fields, tidying_fields
-from tablesnap.cli.purge_terms import nothing_found, terms_of
+from tablesnap.cli.purge_terms import terms_of
 from tablesnap.cli.purge_text import heading, notes, outcome_lines, plan_lines, spell_total
 from tablesnap.cli.tablechop_flags import Options
 from tablesnap.errors import TablesnapError, UsageError
@@ -39,6 +40,7 @@ class TooMuch(TablesnapError):
 def chop(options: Options, now: datetime) -> int:
     """Purge, or print the plan, and return the exit code."""
     store, upkeep = open_store(options.address, options.store), open_upkeep(options.address, options.store)
+    expect_written_out(store, options.keys, options.path)
     command = Freshener if options.freshen else Chopper
     return command(options, store, upkeep).run(now)
 
@@ -58,7 +60,7 @@ class Chopper:
         """Do all of it, and return the exit code."""
         found = timelines_below(self._store, self._options.keys, self._options.path)
         if not found:
-            raise TablesnapError(nothing_found(self._options))
+            raise nothing_found(self._options.address, self._options.keys.below(self._options.path), None)
         terms = terms_of(self._options, store_clock(self._store, found), now)
         plans: Iterable[tuple[Timeline, Plan]] = self._plans(found, terms)
         if self._options.limit is not None:

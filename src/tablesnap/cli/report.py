@@ -23,16 +23,16 @@ class CannotWriteReport(TablesnapError):
 
 
 def write_report(
-    path: str, store: Store, address: str, nodes: Iterable[Keys], *, below: str, now: datetime
+    path: str, store: Store, address: str, wanted: Iterable[tuple[Keys, str]], *, now: datetime
 ) -> list[Summary]:
-    """Write to *path* what is stored of *nodes* at or below a directory, and return what it was.
+    """Write to *path* what is *wanted*, of each node what is stored at and below a directory; return what it was.
 
     A page that is there already is replaced by a whole one; by none where nothing is found. Memory does not grow with
     the page.
     """
     summaries: list[Summary] = []
     with _new_file(path) as page, _spool(path) as sections:
-        for keys in nodes:
+        for keys, below in wanted:
             found = timelines_below(store, keys, below)
             if found:
                 sections.write(element("h2", name(keys.node)))

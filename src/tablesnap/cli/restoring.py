@@ -13,6 +13,7 @@ from tablesnap.catalog.inventory import nodes
 from tablesnap.cli.command import say, silence_stdout
 from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_FAULTY, EXIT_INTERRUPTED, EXIT_OK
 from tablesnap.cli.logs import set_up_logging
+from tablesnap.cli.meaning import directory_meant
 from tablesnap.cli.next_steps import next_steps
 from tablesnap.cli.plan_text import plan_lines
 from tablesnap.cli.printable import printable
@@ -27,10 +28,12 @@ from tablesnap.restore.chosen import Choice, Chosen
 from tablesnap.restore.comparing import Interrupted
 from tablesnap.restore.plan import Plan
 from tablesnap.restore.planning import make_plan
+from tablesnap.restore.request import Request
 from tablesnap.restore.restoring import Outcome, carry_out
 from tablesnap.restore.segments import choose_segments
 from tablesnap.store.opening import open_store
 from tablesnap.store.port import Store
+from tablesnap.units import spell_count
 
 _NAME = "tableslurp"
 _COLUMNS = 80
@@ -62,6 +65,7 @@ def restore(
 
     Raises what the store raises, and `Interrupted`.
     """
+    options = replace(options, request=_meant(options, store))
     chosen = _choose(options, store)
     stop = stop_when()
     plan = make_plan(options.request, chosen, store, threads=options.threads, stop=stop)
@@ -100,11 +104,20 @@ def restore(
     return EXIT_FAULTY if faulty or outcome.failures else EXIT_OK
 
 
+def _meant(options: Options, store: Store) -> Request:
+    """Return what was asked for, with the directory that ORIGIN means."""
+    request = options.request
+    origin = directory_meant(store, request.keys, request.origin)
+    if origin is None:
+        raise TablesnapError(_nothing(options, store, f"no table called {request.origin} is stored"))
+    return replace(request, origin=origin)
+
+
 def _choose(options: Options, store: Store) -> Chosen:
     request = options.request
     timelines = timelines_at(store, request.keys, request.origin, recursive=request.recursive)
     if not timelines:
-        raise TablesnapError(_nothing(options, store))
+        raise TablesnapError(_nothing(options, store, f"nothing is stored as {request.keys.plain(request.origin)}"))
     chosen = choose(request, timelines, store)
     if not request.commitlogs:
         return chosen
@@ -114,13 +127,17 @@ def _choose(options: Options, store: Store) -> Chosen:
     return replace(chosen, refusals=[*chosen.refusals, segments])
 
 
-def _nothing(options: Options, store: Store) -> str:
-    """Say that nothing is stored of ORIGIN, and what to look at."""
+def _nothing(options: Options, store: Store, what: str) -> str:
+    """Say *what* is not stored, and what to look at."""
     keys = options.request.keys
-    message = f"nothing is stored as {keys.plain(options.request.origin)} in {options.address}"
+    message = f"{what} in {options.address}"
     there = nodes(store, keys.prefix, keys.separator)
     if keys.node in there:
-        below = "" if options.request.recursive else "; for what is below it give -r"
+        below = (
+            ""
+            if options.request.recursive or not options.request.origin.startswith("/")
+            else "; for what is below it give -r"
+        )
         return f"{message}: see tablelist -n {keys.node} for what is{below}"
     if not there:
         return f"{message}, nor of any node; see --prefix and --keyname-separator"
@@ -160,10 +177,11 @@ def _print_outcome(options: Options, plan: Plan, outcome: Outcome) -> None:
         _say(line)
     if lacking or outcome.interrupted:
         ended_how = "interrupted: " if outcome.interrupted else ""
-        _say(f"{ended_how}{restored} of {plan.files} files restored; run it again, and it goes on")
+        _say(f"{ended_how}{restored} of {spell_count(plan.files, 'file')} restored; run it again, and it goes on")
         return
     removed = f", {outcome.removed} removed" if outcome.removed else ""
-    _say(f"{restored} files restored, {len(plan.there)} were there{removed}")
+    there = f"{len(plan.there)} {'was' if len(plan.there) == 1 else 'were'} there"
+    _say(f"{spell_count(restored, 'file')} restored, {there}{removed}")
     if not options.json:
         for line in next_steps(plan, options.request):
             print(printable(line))

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tablesnap.cli.slips import names_only_a_path
+
 
 @dataclass(frozen=True)
 class Patterns:
@@ -21,7 +23,7 @@ def share_out(items: Sequence[str | Patterns], *, exists: Callable[[str], bool])
     words = [item for item in items if isinstance(item, str)]
     groups = [(at, item.words) for at, item in enumerate(items) if isinstance(item, Patterns)]
     able = [(at, group) for at, group in groups if len(group) > 1]
-    if not able or (len(words) > 1 and not _names_a_path(words[0])):
+    if not able or (len(words) > 1 and not names_only_a_path(words[0])):
         return [word for _, group in groups for word in group], words
     lender, group = next((one for one in reversed(able) if exists(one[1][-1])), able[-1])
     before = [item for item in items[:lender] if isinstance(item, str)]
@@ -39,10 +41,10 @@ def _to_borrow(group: Sequence[str], *, bucket_given: bool, path_given: bool, ex
     paths = _run(group, room, exists)
     if not paths and not path_given:
         # A path that is not there has to be reported as such, by name, and not as a pattern too many.
-        paths = _run(group, room, lambda word: exists(word) or _names_a_path(word))
+        paths = _run(group, room, lambda word: exists(word) or names_only_a_path(word))
     if not paths and not path_given:
         return len(group) - 1  # as 1.0.3 did: one pattern, and the rest is BUCKET and PATHs
-    while bucket and paths < room and _names_a_path(group[-1 - paths]):
+    while bucket and paths < room and names_only_a_path(group[-1 - paths]):
         paths += 1  # no bucket is called so
     return paths + bucket
 
@@ -52,8 +54,3 @@ def _run(group: Sequence[str], room: int, holds: Callable[[str], bool]) -> int:
     while count < room and holds(group[-1 - count]):
         count += 1
     return count
-
-
-def _names_a_path(word: str) -> bool:
-    """Say whether a word can be meant as a path only: no bucket's name begins so."""
-    return word.startswith(("/", "./", "../"))

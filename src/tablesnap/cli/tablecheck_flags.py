@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tablesnap.cli import flags
-from tablesnap.cli.places import on_node
+from tablesnap.cli.places import on_node_or_table
+from tablesnap.cli.slips import bucket_of, expect_words
 from tablesnap.cli.words import Grammar, sort_out
 from tablesnap.errors import UsageError
 from tablesnap.rules.selection import Selection
-from tablesnap.store.address import Address, parse_address
+from tablesnap.store.address import Address
 from tablesnap.store.opening import StoreOptions
 from tablesnap.verify.share import Share
 
@@ -23,7 +24,8 @@ _USAGE = "tablecheck [flags] BUCKET [PATH]"
 _DESCRIPTION = """\
 Prove what is stored in BUCKET: every index can be read, every object that one
 names is there with the right size, and the store's own checksum of it is that
-of the file. With PATH only what was at or below that directory of the node.
+of the file. With PATH only what was at or below that directory of the node,
+or of the table that has this name, as in shop.users.
 Nothing is downloaded but indexes, unless --read or --sample says so.
 
 BUCKET is a bucket's name (Amazon S3), s3://BUCKET/PREFIX, gs://BUCKET/PREFIX,
@@ -121,11 +123,10 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], now: datetime) -> Opt
     parser, actions = make_parser()
     normal, words = sort_out(grammar_of(actions).scan(argv))
     given = parser.parse_args(normal)
-    if not 1 <= len(words) <= 2:
-        raise UsageError("give BUCKET, and PATH if you like; see --help")
+    expect_words(words, ("BUCKET", "PATH"), least=1)
     if given.read and given.sample is not None:
         raise UsageError("--read downloads everything, --sample a share of it; leave out one")
-    bucket = parse_address(words[0])
+    bucket = bucket_of(words, "PATH")
     against = _against(given)
     return Options(
         address=replace(bucket, prefix=""),
@@ -133,7 +134,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], now: datetime) -> Opt
         prefix=bucket.prefix + given.prefix,
         separator=given.keyname_separator,
         node=given.name or (socket.getfqdn() if against is not None else None),
-        path=on_node(words[1], "PATH") if len(words) > 1 else None,
+        path=on_node_or_table(words[1], "PATH") if len(words) > 1 else None,
         share=Share(of=1 if given.read else given.sample or 0, day=now.toordinal()),
         threads=given.threads,
         against=against,

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from tablesnap.cli import flags
-from tablesnap.cli.places import on_node
+from tablesnap.cli.places import on_node_or_table
+from tablesnap.cli.slips import bucket_of, expect_words
 from tablesnap.cli.words import Grammar, sort_out
 from tablesnap.errors import UsageError
 from tablesnap.rules.keys import Keys
 from tablesnap.rules.retention import GRACE_SECONDS
-from tablesnap.store.address import Address, parse_address
+from tablesnap.store.address import Address
 from tablesnap.store.opening import StoreOptions
 
 GRACE = timedelta(seconds=GRACE_SECONDS)
@@ -208,12 +209,12 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
     normal, words = sort_out(grammar_of(actions).scan(argv))
     given = parser.parse_args(normal)
     age = _age(given, words)
-    bucket = parse_address(words[0])
+    bucket = bucket_of(words, "PATH")
     return Options(
         address=replace(bucket, prefix=""),
         store=flags.reading_options(given, environ),
         keys=Keys(bucket.prefix + given.prefix, given.name or socket.getfqdn(), given.keyname_separator),
-        path=on_node(words[1], "PATH"),
+        path=on_node_or_table(words[1], "PATH"),
         age=age,
         forget_all=given.forget_all,
         freshen=given.freshen,
@@ -235,8 +236,9 @@ def _age(given: argparse.Namespace, words: Sequence[str]) -> timedelta | None:
         keeping = given.unindexed_older_than is not None or any(vars(given)[f"keep_{name}"] for name in vars(Keep()))
         if given.forget_all and given.freshen:
             raise UsageError("--forget-all and --freshen do not go together; leave out one")
-        if len(words) != 2:
+        if len(words) == 3:
             raise UsageError(f"give BUCKET and PATH with {mode}, and no AGE: it goes by none")
+        expect_words(words, ("BUCKET", "PATH"))
         if given.forget_all and given.limit is not None:
             # A limit that --yes lifts would be lifted by the very word that confirms --forget-all.
             raise UsageError(
@@ -246,8 +248,7 @@ def _age(given: argparse.Namespace, words: Sequence[str]) -> timedelta | None:
         if keeping or given.limit is not None:
             raise UsageError(f"with {mode} leave out --keep-..., --unindexed-older-than and --limit")
         return None
-    if len(words) != 3:
-        raise UsageError("give BUCKET, PATH and AGE, such as: my-bucket /var/lib/cassandra/data 30; see --help")
+    expect_words(words, ("BUCKET", "PATH", "AGE"))
     try:
         return span(words[2])
     except argparse.ArgumentTypeError as error:

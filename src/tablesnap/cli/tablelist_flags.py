@@ -7,17 +7,19 @@ from datetime import datetime
 
 from tablesnap.cli import flags
 from tablesnap.cli.moments import moment
-from tablesnap.cli.places import on_node
+from tablesnap.cli.places import on_node_or_table
+from tablesnap.cli.slips import bucket_of, expect_quoted, expect_words
 from tablesnap.cli.words import Grammar, sort_out
 from tablesnap.errors import UsageError
-from tablesnap.store.address import Address, parse_address
+from tablesnap.store.address import Address
 from tablesnap.store.opening import StoreOptions
 
 _USAGE = "tablelist [flags] BUCKET [PATH]"
 _DESCRIPTION = """\
 List what can be restored from BUCKET: nodes, and of each the tables and other
 directories with their restore points. With PATH only what was at or below
-that directory of the node; where PATH is a table's own, its restore points.
+that directory of the node; where PATH is a table's own, or its name, as in
+shop.users, its restore points.
 
 BUCKET is a bucket's name (Amazon S3), s3://BUCKET/PREFIX, gs://BUCKET/PREFIX,
 az://CONTAINER/PREFIX or file:///DIRECTORY.
@@ -26,7 +28,7 @@ _EPILOG = """\
 examples:
   tablelist my-bucket
       every node and table: restore points, sizes, whether the newest is whole
-  tablelist -n node2 my-bucket /var/lib/cassandra/data/ks/users-5a1c395e...
+  tablelist -n node2 my-bucket shop.users
       the restore points of one table, and the gaps between them
   tablelist --at '2h ago' my-bucket
       what tableslurp --at takes of each table, and where that is older
@@ -83,20 +85,20 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], now: datetime) -> Opt
     parser, actions = make_parser()
     normal, words = sort_out(grammar_of(actions).scan(argv))
     given = parser.parse_args(normal)
-    if not 1 <= len(words) <= 2:
-        raise UsageError("give BUCKET, and PATH if you like; see --help")
+    expect_quoted(given.at, words)
+    expect_words(words, ("BUCKET", "PATH"), least=1)
     if given.json and given.report is not None:
         raise UsageError("give --json or --report, not both: each says what to do with the listing")
     if given.at is not None and given.report is not None:
         raise UsageError("give --at or --report, not both: the report is of all moments")
-    bucket = parse_address(words[0])
+    bucket = bucket_of(words, "PATH")
     return Options(
         address=replace(bucket, prefix=""),
         store=flags.reading_options(given, environ),
         prefix=bucket.prefix + given.prefix,
         separator=given.keyname_separator,
         node=given.name,
-        path=on_node(words[1], "PATH") if len(words) > 1 else None,
+        path=on_node_or_table(words[1], "PATH") if len(words) > 1 else None,
         at=moment(given.at, now) if given.at is not None else None,
         json=given.json,
         report=given.report,

@@ -12,12 +12,13 @@ from datetime import datetime
 
 from tablesnap.cli import flags
 from tablesnap.cli.moments import moment
-from tablesnap.cli.places import on_node
+from tablesnap.cli.places import on_node, on_node_or_table
+from tablesnap.cli.slips import bucket_of, expect_quoted, expect_words
 from tablesnap.cli.words import Grammar, sort_out
 from tablesnap.errors import UsageError
 from tablesnap.restore.request import ALL, NEWER, Request
 from tablesnap.rules.keys import Keys
-from tablesnap.store.address import Address, parse_address
+from tablesnap.store.address import Address
 from tablesnap.store.opening import StoreOptions
 
 THREADS = 8
@@ -28,6 +29,7 @@ _DESCRIPTION = """\
 Restore the directory ORIGIN of a node, as it was backed up to BUCKET, into
 TARGET: as of its newest restore point, or with --at as of a moment. With -r
 every table and directory below ORIGIN: a keyspace, a data directory, a node.
+A table may be called KEYSPACE.TABLE, or by its path without the id.
 
 What is going to be done is printed first, and nothing is done if anything
 stands in its way. A file that is there with the right content is not fetched
@@ -38,8 +40,7 @@ az://CONTAINER/PREFIX or file:///DIRECTORY.
 """
 _EPILOG = """\
 examples:
-  tableslurp -n node1 my-bucket \\
-      /var/lib/cassandra/data/shop/users-5a1c395e... /tmp/users
+  tableslurp -n node1 my-bucket shop.users /tmp/users
       one table, as of now
   tableslurp -r --at '2h ago' -n node1 my-bucket /var/lib/cassandra/data /new
       all tables of a node, as they were two hours ago
@@ -146,10 +147,10 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], now: datetime) -> Opt
     parser, actions = make_parser()
     normal, words = sort_out(grammar_of(actions).scan(argv))
     given = parser.parse_args(normal)
-    if len(words) != 3:
-        raise UsageError("give BUCKET, ORIGIN and TARGET; see --help")
+    expect_quoted(given.at, words)
+    expect_words(words, ("BUCKET", "ORIGIN", "TARGET"))
     _expect_compatible(given)
-    bucket = parse_address(words[0])
+    bucket = bucket_of(words, "ORIGIN")
     return Options(
         address=replace(bucket, prefix=""),
         store=flags.reading_options(given, environ),
@@ -162,7 +163,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], now: datetime) -> Opt
 
 def _request(given: argparse.Namespace, bucket: Address, origin: str, target: str, now: datetime) -> Request:
     target = os.path.abspath(target)
-    origin = on_node(origin, "ORIGIN")
+    origin = on_node_or_table(origin, "ORIGIN")
     data_dirs = {
         on_node(old, "--data-dir"): os.path.abspath(new) for old, new in map(_pair("--data-dir"), given.data_dir)
     }

@@ -19,6 +19,7 @@ from tablesnap.restore.request import Request
 from tablesnap.rules import sstable
 from tablesnap.rules.placing import Layout, Part, Placed, Placement, place
 from tablesnap.store.port import Store
+from tablesnap.units import spell_count
 
 _TABLE = re.compile(r"(?P<name>\w+)-[0-9a-f]{32}", re.ASCII)
 
@@ -229,7 +230,8 @@ def _warnings(found: _Findings, request: Request) -> Iterator[str]:
         present = found.present.get(directory, {})
         data = [name for name in present if os.path.join(directory, name) not in named and sstable.is_data(name)]
         if data and not request.exact:
-            yield f"{directory} has {len(data)} more sstables, which stay; --exact removes them"
+            stay = "which stays; --exact removes it" if len(data) == 1 else "which stay; --exact removes them"
+            yield f"{directory} has {spell_count(len(data), 'more sstable')}, {stay}"
     if request.force and found.different:
         for user in users_of(placement.directories):
             yield f"{user}: what is replaced under a running database is lost to it; stop it first"

@@ -27,6 +27,12 @@ def parse_address(text: str) -> Address:
     scheme, colon, rest = text.partition(":")
     if not colon:
         return Address("s3", _bucket(text, text))
+    if scheme in ("http", "https") or re.match(r"\d+(/|\Z)", rest):
+        server = re.sub(r"(?<!/)/(?!/).*", "", text)
+        url = server if rest.startswith("//") else f"http://{server}"
+        raise UsageError(
+            f"BUCKET {text!r} is a server's address; write --endpoint-url {url}, and the bucket's name alone"
+        )
     if scheme not in SCHEMES:
         raise UsageError(f"BUCKET {text!r} begins with no kind of store we know; {FORMS}")
     if scheme == "file":

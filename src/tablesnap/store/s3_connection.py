@@ -215,7 +215,8 @@ class Connector:
                 raise no_credentials(self._bucket, "none were found")
             return self._find(core, credentials)
         except (ProfileNotFound, PartialCredentialsError, ValueError) as error:
-            raise StoreRefused(f"s3://{self._bucket} cannot be used as configured: {one_line(error)}") from error
+            hint = "; write it with http:// or https://" if "Invalid endpoint" in str(error) else ""
+            raise StoreRefused(f"s3://{self._bucket} cannot be used as configured: {one_line(error)}{hint}") from error
         except (BotoCoreError, ClientError) as error:
             raise no_credentials(self._bucket, error) from error
 
