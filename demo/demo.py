@@ -241,7 +241,7 @@ To go on by hand, from this directory:
     cp Makefile .demo/anything && mv .demo/anything {DATA.relative_to(HERE)}
         meanwhile, in another: a file that is moved in is stored at once, and its index follows.
     {spell([command[0], "--explain", *command[1:]])}
-        say of each file whether it is protected, and why
+        say of each table whether its files are protected, and why; -v says it of each file
     find '.demo/bucket/node1:' -name '*-listdir.json'
         every restore point there is
     python3 -m json.tool '{newest.relative_to(HERE)}'

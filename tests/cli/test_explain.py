@@ -1,6 +1,7 @@
 """What ``--explain`` prints, and what it exits with."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ def data(tmp_path: Path) -> Path:
 
 def protect(tmp_path: Path, data: Path) -> None:
     """Have a daemon back up what is there."""
-    with running(["-B", "-n", "node1", f"file://{tmp_path}/bucket", str(data)]) as command:
+    with running(["-B", "-r", "-n", "node1", f"file://{tmp_path}/bucket", str(data)]) as command:
         command.wait_for("backlog: done")
         command.process.terminate()
         assert command.wait() == 0
@@ -37,6 +38,47 @@ def test_what_is_protected_or_left_out_is_a_line_each_and_success(tmp_path: Path
     assert second == f"excluded   {data}/b-tmp  (-tmp in its name, and neither -e nor -i was given)"
     assert done.stderr == "tablesnap: protected: 1, pending: 0, excluded: 1, not live: 0, unknown: 0\n"
     assert done.returncode == 0
+
+
+def test_the_files_of_a_table_are_summed_up_unless_every_one_is_asked_for(tmp_path: Path) -> None:
+    table = tmp_path / "data" / "shop" / f"users-{'5a1c395e' * 4}"
+    index, snapshot = table / ".by_name", table / "snapshots" / "before"
+    for directory in (index, snapshot):
+        directory.mkdir(parents=True)
+    components = ("Data.db", "Index.db", "Statistics.db", "TOC.txt")
+    stored = [directory / f"la-1-big-{component}" for directory in (table, index) for component in components]
+    late = [table / f"la-2-big-{component}" for component in components]
+    for path in stored:
+        path.write_text("1")
+    (tmp_path / "bucket").mkdir()
+    protect(tmp_path, tmp_path / "data")
+    for path in [*late, snapshot / "a", snapshot / "b", snapshot / "c", snapshot / "d"]:
+        path.write_text("2")
+    line = ["--explain", "-n", "node1", f"file://{tmp_path}/bucket", str(tmp_path / "data")]
+
+    summed, each = run(*line), run("-v", *line)
+    named = run(*line, *map(str, late))
+
+    lines = summed.stdout.splitlines()
+    assert [one.partition("  (")[0] for one in lines] == [
+        f"protected  {table}  8 files",
+        f"pending    {table}  4 files",
+        f"excluded   {table}  4 files",
+    ]
+    assert all(re.search(r"  \([^()]+\)$", one) for one in lines)
+    assert [one.split()[1] for one in each.stdout.splitlines()] == sorted(
+        map(str, [*stored, *late, *(snapshot / name for name in "abcd")])
+    )
+    assert [one.split()[1] for one in named.stdout.splitlines() if "la-2" in one] == [*map(str, late)]
+    assert each.stderr == summed.stderr
+    assert (summed.returncode, each.returncode) == (3, 3)
+
+
+def test_what_asks_for_every_file_goes_with_explain() -> None:
+    done = run("-v", "bucket", "/")
+
+    assert "-v goes with --explain" in done.stderr
+    assert done.returncode == 2
 
 
 def test_something_pending_is_an_exit_code_of_its_own(tmp_path: Path, data: Path) -> None:
@@ -96,7 +138,7 @@ def test_a_bucket_that_is_not_there_is_a_failure_and_no_answer(tmp_path: Path, d
 def test_who_reads_the_first_line_only_sees_no_traceback(data: Path) -> None:
     for number in range(2000):
         (data / f"file-{number}").touch()
-    command = [sys.executable, "-c", CONSOLE_SCRIPT, "--explain", str(data)]
+    command = [sys.executable, "-c", CONSOLE_SCRIPT, "--explain", "-v", str(data)]
 
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()

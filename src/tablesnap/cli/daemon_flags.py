@@ -49,7 +49,7 @@ examples:
       every table of a Cassandra node of any version, what is there already
       included
   tablesnap --explain my-bucket /var/lib/cassandra/data
-      which of its files are protected, which are not, and why
+      how many files of each table are protected, how many not, and why
   tablesnap -r -a -B -e=-tmp -e /system/ s3://my-bucket/prod /data1 /data2
       two data directories, without one keyspace, under prod/ in the bucket
   tablesnap -r -B --endpoint-url https://minio.example:9000 my-bucket /srv/files
@@ -209,10 +209,11 @@ def _telling(add: flags.AddArgument) -> list[argparse.Action]:
         add(
             "--explain",
             action="store_true",
-            help="back up nothing, but say of each file in PATH, or below it, whether it is protected, pending, "
-            "excluded, not live or unknown, and why; without BUCKET the store is not asked",
+            help="back up nothing, but say of each table in PATH, or below it, how many of its files are protected, "
+            "pending, excluded, not live or unknown, and why; without BUCKET the store is not asked",
         ),
-        add("--json", action="store_true", help="with --explain: one JSON object a line"),
+        add("-v", "--verbose", action="store_true", help="with --explain: a line for every file"),
+        add("--json", action="store_true", help="with --explain: one JSON object a line, for every file"),
         add("--log-format", choices=FORMATS, default="text", help="how log lines look (default: %(default)s)"),
         *flags.last_flags(add),
     ]

@@ -37,6 +37,7 @@ class Options:
     store: StoreOptions
     log_format: str
     explain: bool = False
+    verbose: bool = False
     json: bool = False
 
 
@@ -74,12 +75,16 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
     )
     # The prefix is in the settings, so that an index names the same keys whoever reads it, and however they say BUCKET.
     address = replace(bucket, prefix="") if bucket is not None else None
-    return Options(settings, address, store, given.log_format, explain=given.explain, json=given.json)
+    return Options(
+        settings, address, store, given.log_format, explain=given.explain, verbose=given.verbose, json=given.json
+    )
 
 
 def _understand_places(given: argparse.Namespace, words: Sequence[str]) -> tuple[Address | None, tuple[str, ...]]:
     if given.json and not given.explain:
         raise UsageError("--json goes with --explain; for log lines in JSON write --log-format json")
+    if given.verbose and not given.explain:
+        raise UsageError("-v goes with --explain; for more log lines set TDEBUG=1 in the environment")
     if given.explain and given.without_index:
         raise UsageError("--explain compares with the indexes; leave out --without-index")
     if given.explain:

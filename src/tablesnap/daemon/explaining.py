@@ -64,7 +64,9 @@ class Explainer:
         left_out = self._left_out(listings)
         survey = self._survey([path for path in listings if path not in left_out])
         found: list[Explanation] = [
-            Explanation(path, State.UNKNOWN, why) for path, why in self._unlistable.items() if path in self._asked
+            Explanation(path, State.UNKNOWN, why, is_directory=True)
+            for path, why in self._unlistable.items()
+            if path in self._asked
         ]
         tables: dict[str, list[str]] = {}
         for path, listing in listings.items():

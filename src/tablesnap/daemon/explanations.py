@@ -25,12 +25,13 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Explanation:
-    """What is said of one file."""
+    """What is said of one file, or of a directory that cannot be listed."""
 
     path: str
     state: State
     why: str
     live: bool = False  # Cassandra would read it; of what is no sstable's: it belongs in a restore point
+    is_directory: bool = False
 
 
 @dataclass(frozen=True)
