@@ -1,5 +1,6 @@
 """A pool never gives up by itself, and no item's failure is another's."""
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ import pytest
 from tests.waiting import wait_until
 
 from tablesnap.errors import FileVanished, StoreRefused, StoreUnavailable, TablesnapError
-from tablesnap.upload.pool import Cancelled, Pool
+from tablesnap.upload.pool import NAMED_AT_MOST, Cancelled, Cause, Pool, Trouble, joined
 from tablesnap.upload.turns import Turns
 
 
@@ -416,6 +417,85 @@ def test_an_outage_is_not_said_to_go_on_when_nothing_is_left_to_find_out() -> No
         wait_until(lambda: len(worker.reports) == 1)
 
         assert pool.outage is None
+
+
+def test_a_refusal_is_a_trouble_from_the_first_failure_to_the_success(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    mended = threading.Event()
+
+    def refused(item: str, attempt: int) -> str:
+        if not mended.is_set():
+            raise StoreRefused("no")
+        return item
+
+    with pool_of(Worker(refused)) as pool:
+        pool.start()
+        pool.add("a file", urgency=0)
+        wait_until(lambda: pool.troubles)
+        first = pool.troubles
+        wait_until(lambda: pool.troubles[0].failed_at > first[0].failed_at)
+        later = pool.troubles
+        mended.set()
+        wait_until(lambda: not pool.troubles)
+
+    assert [(one.cause, one.error) for one in first] == [(Cause.REFUSAL, "a file: no")]
+    assert [one.since for one in later] == [one.since for one in first]
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
+        "failed, and will be tried again: a file: no"
+    ]
+    assert "nothing fails any more; a file did for" in caplog.text
+
+
+def test_a_refusal_after_an_outage_is_named_too(caplog: pytest.LogCaptureFixture) -> None:
+    def first_away(item: str, attempt: int) -> str:
+        raise StoreUnavailable("away") if attempt == 1 else StoreRefused("no")
+
+    with pool_of(Worker(first_away)) as pool:
+        pool.start()
+        pool.add("a file", urgency=0)
+        wait_until(lambda: any(one.cause is Cause.REFUSAL for one in pool.troubles))
+
+    assert "failed, and will be tried again: a file: no" in caplog.text
+
+
+def test_where_the_store_refuses_all_there_is_a_few_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    def refused(item: str, attempt: int) -> str:
+        raise StoreRefused("no")
+
+    worker = Worker(refused)
+    with pool_of(worker, threads=4) as pool:
+        pool.start()
+        for number in range(50):
+            pool.add(f"file {number}", urgency=0)
+        wait_until(lambda: len(worker.attempts) == 50)
+
+    assert caplog.text.count("failed, and will be tried again") == NAMED_AT_MOST
+
+
+def test_troubles_of_one_cause_are_one_since_the_first_with_the_latest_error() -> None:
+    troubles = [
+        Trouble(Cause.REFUSAL, since=2.0, error="first", failed_at=9.0),
+        Trouble(Cause.REFUSAL, since=1.0, error="second", failed_at=3.0),
+        Trouble(Cause.OUTAGE, since=5.0, error="away", failed_at=5.0),
+    ]
+
+    assert joined(troubles) == [troubles[2], Trouble(Cause.REFUSAL, since=1.0, error="first", failed_at=9.0)]
+
+
+def test_what_is_given_up_is_no_trouble_any_more(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    def refused(item: str, attempt: int) -> str:
+        raise StoreRefused("no")
+
+    worker = Worker(refused)
+    with pool_of(worker, retries=1) as pool:
+        pool.start()
+        pool.add("a file", urgency=0)
+        worker.await_reports(1)
+        assert not pool.troubles
+
+    assert "nothing fails any more" not in caplog.text
 
 
 def test_after_a_stop_nothing_begins_and_what_is_in_flight_is_reported() -> None:

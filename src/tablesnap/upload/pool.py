@@ -5,16 +5,19 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from enum import Enum
+from operator import attrgetter
 from typing import Generic, TypeVar
 
-from tablesnap.errors import StoreUnavailable, TablesnapError
+from tablesnap.errors import StoreError, StoreUnavailable, TablesnapError
 from tablesnap.upload.backoff import CAP_SECONDS, delay
 
 log = logging.getLogger(__name__)
 
 OUTAGE_CAP_SECONDS = 15.0
+NAMED_AT_MOST = 10  # items that fail at the same time; more are counted only, as a store may refuse every file there is
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -34,6 +37,24 @@ class Outage:
     error: str
 
 
+class Cause(Enum):
+    """Why items that could be done are not."""
+
+    OUTAGE = "outage"
+    REFUSAL = "refusal"  # the store answers, and says no
+    OTHER = "other"  # a file that cannot be read, say
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Items fail, and are tried again."""
+
+    cause: Cause
+    since: float  # monotonic seconds
+    error: str  # of the latest failure, with the item's name unless it is an outage
+    failed_at: float  # when that was
+
+
 @dataclass
 class _Job(Generic[T]):
     item: T
@@ -51,6 +72,7 @@ class Pool(Generic[T, R]):
 
     Besides the *threads* there are *reserved* ones that take only what *is_urgent*, which must sort before all else.
     When an item's turn comes, *began* is told, and one that not *is_wanted* any more is reported as `Cancelled`.
+    *name_of* says what the log calls an item.
     """
 
     def __init__(
@@ -66,6 +88,7 @@ class Pool(Generic[T, R]):
         is_urgent: Callable[[Urgency], bool] = lambda _: True,
         is_wanted: Callable[[T], bool] = lambda _: True,
         began: Callable[[T], None] = lambda _: None,
+        name_of: Callable[[T], str] = str,
     ) -> None:
         self._work = work
         self._report = report
@@ -74,6 +97,7 @@ class Pool(Generic[T, R]):
         self._is_urgent = is_urgent
         self._is_wanted = is_wanted
         self._began = began
+        self._name_of = name_of
         self._ready: list[tuple[Urgency, int, _Job[T]]] = []
         self._later: list[tuple[float, int, _Job[T]]] = []
         self._order = itertools.count()
@@ -82,6 +106,7 @@ class Pool(Generic[T, R]):
         self._stopping = False
         self._outage: Outage | None = None
         self._outages = 0
+        self._failing: dict[int, Trouble] = {}  # by the job's id: those that fail for a reason of their own
         self._outage_failures = 0
         self._closed_until = 0.0
         self._threads = [
@@ -117,6 +142,15 @@ class Pool(Generic[T, R]):
         """The outage that is going on, if one is."""
         with self._changed:
             return self._outage
+
+    @property
+    def troubles(self) -> list[Trouble]:
+        """What keeps items from being done: one for each cause."""
+        with self._changed:
+            found = list(self._failing.values())
+            if self._outage is not None:
+                found.append(Trouble(Cause.OUTAGE, self._outage.since, self._outage.error, time.monotonic()))
+        return joined(found)
 
     def _run(self, urgent_only: bool) -> None:
         while (job := self._next(urgent_only)) is not None:
@@ -166,7 +200,10 @@ class Pool(Generic[T, R]):
                 job.failures += charged
                 again = self._retries is None or job.failures <= self._retries
                 if again:
-                    self._put_off(job, result)
+                    self._note_failing(job, result)
+                    self._put_off(job)
+            if not again:
+                self._note_done(job, result)
             if not (self._ready or self._later):
                 self._outage = None  # nothing is left that could find out how it ends
         try:
@@ -176,14 +213,31 @@ class Pool(Generic[T, R]):
             with self._changed:
                 self._busy -= 1
 
-    def _put_off(self, job: _Job[T], error: TablesnapError) -> None:
+    def _put_off(self, job: _Job[T]) -> None:
         wait = delay(job.tries, cap=OUTAGE_CAP_SECONDS if self._outage else CAP_SECONDS)
         heapq.heappush(self._later, (time.monotonic() + wait, next(self._order), job))
         self._changed.notify()
-        if job.tries == 1 and not isinstance(error, StoreUnavailable):
-            log.warning("failed, and will be tried again: %s", error)
+
+    def _note_failing(self, job: _Job[T], error: TablesnapError) -> None:
+        name = self._name_of(job.item)
+        known = self._failing.get(id(job))
+        if isinstance(error, StoreUnavailable) or known is not None or len(self._failing) >= NAMED_AT_MOST:
+            log.debug("%s failed %d times: %s", name, job.tries, error)
         else:
-            log.debug("failed %d times: %s", job.tries, error)
+            log.warning("failed, and will be tried again: %s: %s", name, error)
+        if not isinstance(error, StoreUnavailable):
+            now = time.monotonic()
+            cause = Cause.REFUSAL if isinstance(error, StoreError) else Cause.OTHER
+            self._failing[id(job)] = Trouble(cause, known.since if known else now, f"{name}: {error}", now)
+
+    def _note_done(self, job: _Job[T], result: R | TablesnapError) -> None:
+        had_failed = self._failing.pop(id(job), None)
+        if had_failed and not self._failing and not isinstance(result, TablesnapError):
+            log.info(
+                "nothing fails any more; %s did for %.0f s",
+                self._name_of(job.item),
+                time.monotonic() - had_failed.since,
+            )
 
     def _note_outage(self, result: R | TablesnapError) -> None:
         now = time.monotonic()
@@ -202,3 +256,13 @@ class Pool(Generic[T, R]):
             if now >= self._closed_until:
                 self._outage_failures += 1
                 self._closed_until = now + delay(self._outage_failures, cap=OUTAGE_CAP_SECONDS)
+
+
+def joined(troubles: Iterable[Trouble]) -> list[Trouble]:
+    """Return one trouble for each cause, an outage first: since the first of them began, with the latest error."""
+    found: dict[Cause, Trouble] = {}
+    for one in troubles:
+        other = found.setdefault(one.cause, one)
+        latest = max(one, other, key=attrgetter("failed_at"))
+        found[one.cause] = replace(latest, since=min(one.since, other.since))
+    return [found[cause] for cause in Cause if cause in found]
