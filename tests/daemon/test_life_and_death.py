@@ -24,6 +24,7 @@ from tests.daemon.harness import (
 )
 from tests.s3_servers import Request, S3Server, free_port, proxy
 
+from tablesnap import __version__
 from tablesnap.checksum import crc64nvme
 from tablesnap.rules.index import decode
 from tablesnap.rules.keys import INDEX_ENDING, directory_of, is_index
@@ -111,6 +112,34 @@ def test_started_before_its_store_it_stores_everything_once_the_store_is_there(d
         with moto_on(port):
             await_complete_index(daemon, bucket, table)
             daemon.stop()
+
+
+def test_stopped_before_it_ever_reached_its_store_it_says_what_waits_and_calls_that_no_success(
+    data: Path, log: Path
+) -> None:
+    server = S3Server(f"http://127.0.0.1:{free_port()}", access_key="key", secret_key="secret")
+    write_by_close(data / "file", b"content")
+
+    with running(Bucket.on(server, "bucket"), "-B", data, log=log) as daemon:
+        daemon.wait_for_log("does not answer")
+        daemon.send(signal.SIGTERM)
+        assert daemon.wait_for_end() == 3
+
+    last = daemon.log.splitlines()[-1]
+    assert " ERROR stopped; waiting to be stored or compared: 1 file (7 B)" in last
+    assert "the store has not answered for" in last
+
+
+def test_its_first_line_says_what_it_is_and_what_it_backs_up_to_where(
+    file_bucket: Bucket, data: Path, log: Path
+) -> None:
+    with running(file_bucket, data, log=log) as daemon:
+        daemon.wait_for_log("watching")
+
+    first = daemon.log.splitlines()[0]
+    assert first.endswith(
+        f" INFO starting tablesnap {__version__}: node {NODE}, bucket {file_bucket.url}, paths {data}"
+    )
 
 
 @contextmanager

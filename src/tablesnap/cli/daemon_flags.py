@@ -68,6 +68,7 @@ signals:
 
 exit codes:
   0 told to stop   1 failed   2 wrong usage   130 interrupted
+  3 told to stop, and something waits that the store did not take
   with --explain: 0 nothing is pending or unknown   3 something is
 """
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tablesnap.cli.daemon_flags import grammar_of, make_parser
-from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
+from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_FAULTY, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from tablesnap.cli.flags import SECRETS
 from tablesnap.cli.secrets import SecretVisible, hide_own
 from tablesnap.cli.signals import Signals
@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(options: "Options", visible: SecretVisible | None) -> int:
     signals = Signals()
     # Loaded only now, so that a wrong line is answered at once, and no signal kills the process while it starts.
+    from tablesnap import __version__
     from tablesnap.cli.journal import JOURNAL_SOCKET
     from tablesnap.cli.log_queue import LogQueue
     from tablesnap.cli.logs import set_up_logging
@@ -72,8 +73,15 @@ def _run(options: "Options", visible: SecretVisible | None) -> int:
         store = open_store(options.address, options.store)
         daemon = Daemon(options.settings, store, progress, supervisor=supervisor_of(os.environ))
         signals.direct(daemon, before_exit=screen.rescue)
-        daemon.run()
-        exit_code = signals.exit_code
+        log.info(
+            "starting tablesnap %s: node %s, bucket %s, paths %s",
+            __version__,
+            options.settings.node,
+            options.address,
+            ", ".join(options.settings.paths),
+        )
+        is_kept_back = daemon.run()
+        exit_code = signals.exit_code or (EXIT_FAULTY if is_kept_back else EXIT_OK)
     except TablesnapError as error:
         if not syslog and options.log_format == "text":
             raise

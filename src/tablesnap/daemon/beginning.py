@@ -54,6 +54,8 @@ class Beginner:
             table.look_at = now + self._doing.timing.suspect
             return Judged()
         look, listings = looked
+        for directory in table.directories.values():
+            directory.unlooked.clear()
         if not look.live and self._had_sstables(table):
             table.absent = absent
             for path in table.directories:
@@ -149,6 +151,7 @@ class Beginner:
             parts.left_alone = True
             return Judged(left_alone=1)
         part.found, part.expected = not parts.fresh, verdict is Verdict.COMPARED
+        part.since = directory.found_at if part.found else self._doing.now()
         return Judged(waiting=1, size=part.incarnation.size) if part.found else Judged()
 
 

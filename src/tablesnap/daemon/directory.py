@@ -28,6 +28,14 @@ class Pending:
     again: bool = False  # something happened to it since it was queued
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A component in a table's directory that no look at the table has taken in yet."""
+
+    size: int  # bytes
+    since: float  # monotonic seconds
+
+
 @dataclass
 class Directory:
     """One watched directory: the daemon's one thread alone changes it."""
@@ -49,6 +57,7 @@ class Directory:
     given_up: dict[str, Incarnation] = field(default_factory=dict)
     found: dict[str, Incarnation] = field(default_factory=dict)  # at start, and not judged yet
     found_at: float = 0.0
+    unlooked: dict[str, Seen] = field(default_factory=dict)  # what a table's directory holds before the first look
     changed_since: float | None = None  # since when the newest index is out of date
     last_event: float = 0.0
     last_index: float | None = None
@@ -70,6 +79,11 @@ class Directory:
             (one := let_be.get(name)) is not None and one.same_as(incarnation)
             for let_be in (self.left_alone, self.given_up)
         )
+
+    def unjudged(self) -> list[Seen]:
+        """Return the files of which nobody knows yet whether they are stored: the store was not asked."""
+        found = [Seen(one.size, self.found_at) for name, one in self.found.items() if name not in self.pending]
+        return found + list(self.unlooked.values())
 
     def note_change(self, now: float) -> None:
         """Remember that the newest index does not tell all."""

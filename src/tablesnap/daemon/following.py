@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from tablesnap.capture.listing import look_at_file
 from tablesnap.capture.pin import Pin, Pins
+from tablesnap.daemon.directory import Directory, Seen
 from tablesnap.daemon.holding import Doing, Holder
 from tablesnap.daemon.messages import Committed
 from tablesnap.daemon.reconciling import Reconciler, reborn
@@ -42,6 +43,8 @@ class Follower:
         one = table.history.find(name)
         if hint.directory in table.absent and hint.happening is not Happening.GONE:
             table.look_at = now + self._doing.timing.suspect
+        if not table.begun:
+            self._note_unlooked(table.directories[hint.directory], hint)
         if one is None or not table.begun:
             if hint.happening is not Happening.GONE:
                 table.suspects[name] = now
@@ -50,6 +53,16 @@ class Follower:
             table.suspects[name] = now
         elif one in table.needed and component.component not in sstable.WRITTEN_ONCE:
             table.moved[one, hint.name] = now
+
+    def _note_unlooked(self, directory: Directory, hint: FileHint) -> None:
+        """Keep what waits for the first look at the table: it may be long in coming, if the store does not answer."""
+        if hint.happening is Happening.GONE:
+            directory.unlooked.pop(hint.name, None)
+        elif history.is_backed_up(directory.path, hint.name, self._settings.selection):
+            here = look_at_file(os.path.join(directory.path, hint.name))
+            known = directory.unlooked.get(hint.name)
+            if here is not None:
+                directory.unlooked[hint.name] = Seen(here.size, known.since if known else self._doing.now())
 
     def commit(self, table: Table, committed: Committed) -> None:
         """Take in a committed transaction."""

@@ -85,7 +85,7 @@ class Holder:
         return table.history.is_stored(parts.sstable)
 
     def _note_stored(self, table: Table, parts: Parts, part: Part, result: Protected) -> None:
-        part.stored, part.incarnation = result.file, result.incarnation
+        part.stored, part.incarnation, part.since = result.file, result.incarnation, 0.0
         if result.sent:
             table.stored_bytes += result.file.size
             self._doing.announce(table.directories[parts.sstable.directory], part.name, result.file.size)
@@ -132,7 +132,7 @@ class Holder:
     def _submit(self, table: Table, parts: Parts, part: Part) -> None:
         one = parts.sstable
         directory = table.directories[one.directory]
-        part.queued, part.given_up, part.since = True, False, self._doing.now()
+        part.queued, part.given_up, part.since = True, False, part.since or self._doing.now()
         turn: int | None = None
         if (parts.fresh or table.history.is_addition(one)) and part.stored is None:
             turn = self._doing.turn(table.name)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 
 from tablesnap.capture.listing import Listing, advice_on, look_at_directory, look_at_file
-from tablesnap.daemon.directory import Directory, Pending, Stored
+from tablesnap.daemon.directory import Directory, Pending, Seen, Stored
 from tablesnap.daemon.messages import Task
 from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.timing import Timing
@@ -133,7 +133,17 @@ class Intake:
         if listing is not None:
             live = self._ordinary(directory, listing.files)
             directory.found = {name: one for name, one in live.items() if name not in directory.pending}
+            self.note_unlooked(directory, listing)
         directory.found_at = self._now()
+
+    def note_unlooked(self, directory: Directory, listing: Listing) -> None:
+        """Remember the sstables in a table's directory, which wait from now on, though the look at them comes later."""
+        if directory.table is None:
+            return
+        for name, one in listing.files.items():
+            component = sstable.parse(name)
+            if component is not None and history.is_backed_up(directory.path, name, self._settings.selection):
+                directory.unlooked.setdefault(name, Seen(one.size, self._now()))
 
     def list_directory(self, directory: Directory) -> Listing | None:
         """List *directory*, and say which links are not followed. None: it cannot be listed."""
@@ -203,7 +213,7 @@ class Intake:
                 directory.left_alone[name] = one
                 total += Judged(left_alone=1)
             else:
-                pending = Pending(one, since=self._now(), still_since=directory.found_at, found=True)
+                pending = Pending(one, since=directory.found_at, still_since=directory.found_at, found=True)
                 pending.expected = verdict is Verdict.COMPARED
                 self.await_stillness(directory, name, pending)
                 total += Judged(waiting=1, size=one.size)

@@ -7,7 +7,7 @@ from tablesnap.daemon.messages import Checked, Clocked, Surveyed, Surveying
 from tablesnap.errors import KeyRefused, NoSuchObject, StoreRefused, TablesnapError
 from tablesnap.rules.keys import Keys
 from tablesnap.store.port import Store
-from tablesnap.upload.pool import Outage, Pool
+from tablesnap.upload.pool import Pool, Trouble
 
 
 class Questions:
@@ -23,13 +23,18 @@ class Questions:
         self._checked = False
         self._waiting: list[Surveying] = []
         self._pool: Pool[Surveying, Checked | Clocked | Surveyed] = Pool(
-            self._ask, lambda _, answer: self._answered(answer), threads=1, retries=None, name="ask"
+            self._ask,
+            lambda _, answer: self._answered(answer),
+            threads=1,
+            retries=None,
+            name="ask",
+            name_of=lambda _: "the question what the store holds",
         )
 
     @property
-    def outage(self) -> Outage | None:
-        """The outage that is going on, if one is."""
-        return self._pool.outage
+    def troubles(self) -> list[Trouble]:
+        """What keeps the questions from being answered."""
+        return self._pool.troubles
 
     def start(self) -> None:
         """Ask whether the store will do; `Checked` is told."""

@@ -5,17 +5,14 @@ import os
 import queue
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from tablesnap.capture.limits import pins_within, raise_file_limit
-from tablesnap.capture.listing import look_at_directory
 from tablesnap.capture.pin import Pins
 from tablesnap.catalog.catalog import Catalog
 from tablesnap.daemon import recording, table_recording
-from tablesnap.daemon.announcing import Announcer
-from tablesnap.daemon.backlog import Backlog
 from tablesnap.daemon.deleting import delete_stored
 from tablesnap.daemon.directory import Directory
 from tablesnap.daemon.files import Files
@@ -43,29 +40,26 @@ from tablesnap.daemon.supervisor import Supervisor, Unsupervised
 from tablesnap.daemon.table import Table
 from tablesnap.daemon.table_recording import TableRecorder
 from tablesnap.daemon.tables import Tables, quiet_of_copies
+from tablesnap.daemon.telling import Teller
 from tablesnap.daemon.timing import Timing
-from tablesnap.daemon.waiting import spell_waiting, waiting_in
 from tablesnap.daemon.witness import Witness
 from tablesnap.daemon.work import Protector
 from tablesnap.errors import FileChanged, FileVanished, KeyRefused, TablesnapError
 from tablesnap.rules import sstable
-from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.index import Index
 from tablesnap.rules.index_parts import newest_of
 from tablesnap.rules.keys import Keys
 from tablesnap.rules.place import place_of
 from tablesnap.store.port import Store
-from tablesnap.units import spell_count, spell_seconds, spell_size
+from tablesnap.units import spell_count, spell_size
 from tablesnap.upload.one import Uploader
-from tablesnap.upload.pool import Outage, Pool
+from tablesnap.upload.pool import Pool, Trouble
 from tablesnap.upload.turns import Turns
 from tablesnap.watch.hints import DirectoryGone, DirectoryHint, FileHint, Happening, Hint, LookEverywhere, Started
 from tablesnap.watch.inotify import Watcher
 
 log = logging.getLogger(__name__)
 
-REPORT_SECONDS = 60.0  # how often is said what is still to be done
-STATUS_SECONDS = 10.0  # how often the supervisor is told the same
 SWITCH_SECONDS = 0.0005
 LAST_INDEXES = 3  # at a stop: after one that is in flight the last one of an epoch that ends, and that of the next
 FINISH_SECONDS = 30.0  # how long a stop waits for what is in flight
@@ -95,7 +89,6 @@ class Daemon:
     ) -> None:
         keys = Keys(prefix=settings.prefix, node=settings.node, separator=settings.separator)
         self._settings = settings
-        self._backlog = Backlog(progress)
         self._stamps = StampClock(wall_clock, now)
         self._known_key = ""  # of an object that the store can be asked about
         self._supervisor = supervisor or Unsupervised()
@@ -124,6 +117,7 @@ class Daemon:
             began=lambda task: self._turns.began(task.turn) if task.turn is not None else None,
             retries=settings.retries,
             final=(FileVanished, FileChanged, KeyRefused),
+            name_of=lambda task: os.path.join(task.directory, task.name),
         )
         # Not among the uploads, which may all be busy with large files for hours.
         self._recordings: Pool[tuple[Index, ...], Recorded] = Pool(
@@ -132,32 +126,41 @@ class Daemon:
             threads=2,
             retries=None,
             name="record",
+            name_of=lambda indexes: f"the restore point of {indexes[0].directory}",
         )
         self._questions = Questions(store, catalog, keys, self._inbox.put)
         self._intake = Intake(settings, keys, self._submit, self._now, self._recognise_names, self._timing)
+        self._teller = Teller(
+            self._directories,
+            self._known_tables,
+            self._troubles,
+            progress,
+            self._supervisor,
+            self._now,
+            self._timing,
+        )
         doing = Doing(
             submit=lambda task, urgency: self._uploads.add(task, urgency=urgency),
             turn=self._turns.next,
             list_directory=self._intake.list_directory,
             now=self._now,
             stamps=self._stamps,
-            announce=lambda directory, name, size: self._announcer.stored(directory, name, size, self._now()),
-            let_go=lambda size: self._backlog.count(1, size),
+            announce=self._teller.stored,
+            let_go=lambda size: self._teller.let_go(1, size),
             timing=self._timing,
         )
         self._tables = Tables(settings, keys, self._witness, self._pins, doing)
         self._files = Files(settings, keys, self._intake, doing, self._write)
         self._table_recorder = TableRecorder(settings, keys, self._tables, self._intake, self._write)
         self._next_look_at_pins = 0.0
-        self._announcer = Announcer(self._timing.announce_wait)
         self._started = False
-        self._next_report = self._now() + REPORT_SECONDS
-        self._next_status = 0.0
-        self._next_announcement = 0.0
         self._next_tick = 0.0
 
-    def run(self) -> None:
-        """Work until `stop` is called. Raises `StoreRefused` if the store will not do what it is needed for."""
+    def run(self) -> bool:
+        """Work until `stop` is called; return whether something is not stored because the store did not take it.
+
+        Raises `StoreRefused` if the store will not do what it is needed for.
+        """
         # The watcher's thread has milliseconds to open what Cassandra deletes, and each time it asks the system for
         # something another thread may take the interpreter, for 5 ms if nobody says less.
         sys.setswitchinterval(SWITCH_SECONDS)
@@ -169,7 +172,7 @@ class Daemon:
             if self._now() >= self._next_tick:
                 self._tick()
                 self._next_tick = self._now() + self._timing.tick
-        self._finish()
+        return self._finish()
 
     def stop(self) -> None:
         """Finish what is in flight and end. May be called by a signal handler."""
@@ -254,26 +257,18 @@ class Daemon:
 
     def _tick(self) -> None:
         now = self._now()
-        if now >= self._next_status:
-            self._next_status = now + STATUS_SECONDS
-            self._supervisor.status(self._spell_status)
         if self._hints_lost:
             self._hints_lost = False
             self._rescan("more happens than can be followed")
         self._intake.queue_the_still(self._directories)
         while self._intake.let_go:
-            self._backlog.count(1, self._intake.let_go.pop().incarnation.size)
+            self._teller.let_go(1, self._intake.let_go.pop().incarnation.size)
         self._ask_clock()
         self._tick_tables(now)
         for directory in [] if self._stamps.is_unsure else list(self._directories.values()):
             if directory.table is None and recording.is_due(directory, now):
                 self._files.record(directory, overdue=recording.is_overdue(directory, now))
-        if now >= self._next_announcement:
-            self._announcer.announce(self._directories, now)
-            self._next_announcement = now + self._timing.announce_every
-        if now >= self._next_report:
-            self._next_report = now + REPORT_SECONDS
-            self._report_what_waits()
+        self._teller.tick(now)
 
     def _tick_tables(self, now: float) -> None:
         if now >= self._next_look_at_pins:
@@ -332,8 +327,11 @@ class Daemon:
 
     def _recognise(self, directory: Directory, name: str) -> None:
         """Find out whether *directory*, in which Cassandra or Scylla made *name*, is one of a table."""
-        self._intake.list_directory(directory)
+        listing = self._intake.list_directory(directory)
         self._tables.recognise(directory, [name])
+        table = self._tables.table_of(directory)
+        if listing is not None and table is not None and not table.begun:
+            self._intake.note_unlooked(directory, listing)
         if directory.table is not None:
             for known in (directory.pending, directory.found, directory.stored):
                 for name in [name for name in known if sstable.parse(name) is not None]:
@@ -372,30 +370,25 @@ class Daemon:
             log.info("watching %s", directory.path)
             if self._started:
                 self._questions.survey(Surveying((directory.path,), (directory.path,)))
-        if self._intake.look(directory) is not None:
+        listing = self._intake.look(directory)
+        if listing is not None:
             directory.last_event = self._now()
         table = self._tables.table_of(directory)
         if table is not None:
             table.look_at = self._now()
+            if listing is not None and not table.begun:
+                self._intake.note_unlooked(directory, listing)
 
     def _heed_gone(self, path: str) -> None:
         directory = self._directories.pop(path, None)
         if directory is not None:
             self._intake.forget(directory)
             self._tables.leave(directory)
-            self._backlog.count(sum(one.found for one in directory.pending.values()), 0)
+            self._teller.let_go(sum(one.found for one in directory.pending.values()), 0)
             log.warning("%s is gone; its restore points stay in the store", path)
 
     def _heed_started(self, started: Started) -> None:
-        held: dict[str, dict[str, Incarnation]] = {}
-        for path, directory in self._directories.items():
-            held[path] = self._sstables_in(directory)
-            self._supervisor.alive()
-        found = [
-            one
-            for path, directory in self._directories.items()
-            for one in (*directory.found.values(), *held[path].values())
-        ]
+        found = [seen for directory in self._directories.values() for seen in directory.unjudged()]
         log.info(
             "watching %s below %s; found %s, %s",
             spell_count(started.directories, "directory"),
@@ -411,7 +404,7 @@ class Daemon:
             self._warn_of_what_is_below()
         self._started = True
         self._supervisor.ready()
-        self._next_status = 0.0  # it is another one now
+        self._teller.started()
         self._questions.survey(
             Surveying(
                 self._settings.paths,
@@ -419,21 +412,11 @@ class Daemon:
                 frozenset(
                     self._keys.plain(os.path.join(directory.path, name))
                     for directory in self._directories.values()
-                    for name in (*directory.found, *held[directory.path])
+                    for name in (*directory.found, *directory.unlooked)
                 ),
                 at_start=True,
             )
         )
-
-    def _sstables_in(self, directory: Directory) -> dict[str, Incarnation]:
-        """Return the components in a table's directory; whether they are live is asked once the store was."""
-        if directory.table is None:
-            return {}
-        try:
-            listing = look_at_directory(directory.path)
-        except OSError:
-            return {}
-        return {name: one for name, one in listing.files.items() if sstable.parse(name) is not None}
 
     def _warn_of_what_is_below(self) -> None:
         for path in self._settings.paths:
@@ -450,6 +433,7 @@ class Daemon:
         if checked.refusal is not None:
             raise checked.refusal
         log.debug("the store is ready")
+        self._teller.answered()
         self._uploads.start()
         self._recordings.start()
         self._questions.go_on()
@@ -470,7 +454,7 @@ class Daemon:
                 judged += self._begin_table(table, surveyed.survey.taken)
                 self._supervisor.alive()
         if surveyed.asked.at_start:
-            self._backlog.begin(judged)
+            self._teller.judged(judged)
             for directory in self._directories.values():
                 delete_stored(directory, self._settings)
 
@@ -487,69 +471,40 @@ class Daemon:
         table = next((one for one in self._tables.tables.values() if path in one.directories), None)
         if table is not None and table.index_in_flight:
             self._table_recorder.recorded(table, recorded)
+            self._teller.recorded(table.name, recorded.indexes[0])
             for part in table.directories.values():
                 delete_stored(part, self._settings)
         elif (directory := self._directories.get(path)) is not None:
             self._files.recorded(directory, recorded)
+            self._teller.recorded(path, recorded.indexes[0])
 
-    def _report_what_waits(self) -> None:
-        waiting = waiting_in(self._directories.values(), self._tables.tables.values())
-        outage = self._outage()
-        if outage is not None:
-            log.warning(
-                "the store has not answered for %s; %s; last error: %s",
-                spell_seconds(self._now() - outage.since),
-                spell_waiting(waiting, self._now()),
-                outage.error,
-            )
-        elif waiting and not self._backlog.files:
-            log.info("%s", spell_waiting(waiting, self._now()))
+    def _known_tables(self) -> Collection[Table]:
+        return self._tables.tables.values()
 
-    def _spell_status(self) -> str:
-        if not self._started:
-            return f"beginning to watch; {spell_count(len(self._directories), 'directory')} so far"
-        watching = f"watching {spell_count(len(self._directories), 'directory')}"
-        waiting = spell_waiting(waiting_in(self._directories.values(), self._tables.tables.values()), self._now())
-        outage = self._outage()
-        if outage is None:
-            return f"{watching}; {waiting}"
-        return f"{watching}; the store has not answered for {spell_seconds(self._now() - outage.since)}; {waiting}"
+    def _troubles(self) -> list[Trouble]:
+        return [*self._questions.troubles, *self._uploads.troubles, *self._recordings.troubles]
 
-    def _outage(self) -> Outage | None:
-        return self._questions.outage or self._uploads.outage or self._recordings.outage
+    def _finish(self) -> bool:
+        """End in order: what is in flight, then the indexes of what is stored; each has a time of its own.
 
-    def _finish(self) -> None:
-        """End in order: what is in flight, then the indexes of what is stored; each has a time of its own."""
+        Return what `run` returns.
+        """
         deadline = self._now() + FINISH_SECONDS
-        log.info("stopping: finishing what is in flight")
-        self._supervisor.stopping()
-        self._supervisor.status(lambda: "finishing what is in flight")
+        self._teller.stopping()
         self._watcher.stop()
         self._uploads.stop()
-        self._backlog.end()
         while self._now() < deadline and (self._uploads.busy or not self._inbox.empty() or self._awaits_survey()):
             self._handle_waiting(self._timing.tick)
         self._questions.stop()
         self._record_the_last(self._now() + RECORD_SECONDS)
-        self._announcer.announce(self._directories, self._now(), all_of_them=True)
-        unrecorded = self._unrecorded()
-        if unrecorded:
-            log.warning(
-                "the last restore points of %s are not written; start again with -B to have all of them",
-                spell_count(unrecorded, "directory"),
-            )
-        waiting = waiting_in(self._directories.values(), self._tables.tables.values())
-        if waiting:
-            log.warning("stopped; %s; start again with -B to store all of them", spell_waiting(waiting, self._now()))
-        else:
-            log.info("stopped; nothing is pending")
+        return self._teller.stopped(self._unrecorded())
 
     def _awaits_survey(self) -> bool:
         """Say whether something is stored in a directory whose newest index is being asked for: none can follow before.
 
         Without one the next start would not know that this run was responsible for it, and leave it alone.
         """
-        return self._questions.outage is None and any(
+        return not self._questions.troubles and any(
             directory.table is None and not directory.surveyed and directory.stored
             for directory in self._directories.values()
         )
@@ -585,8 +540,14 @@ class Daemon:
             return True
         return any(directory.index_in_flight for directory in self._directories.values())
 
+    def _is_unrecorded(self, directory: Directory) -> bool:
+        # Nothing can be recorded of one whose newest index is still being asked for.
+        return (
+            directory.index_in_flight or self._has_news(directory) or bool(directory.stored and not directory.surveyed)
+        )
+
     def _unrecorded(self) -> int:
         """Return of how many directories the newest index does not tell all."""
         tables = [table for table in self._recordable_tables() if table.index_in_flight or self._has_changed(table)]
-        ordinary = [one for one in self._directories.values() if one.index_in_flight or self._has_news(one)]
+        ordinary = [one for one in self._directories.values() if one.table is None and self._is_unrecorded(one)]
         return sum(len(table.directories) for table in tables) + len(ordinary)

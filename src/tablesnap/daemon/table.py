@@ -25,7 +25,7 @@ class Part:
     found: bool = False  # was there at start
     expected: bool = False  # an object is likely there already
     given_up: bool = False
-    since: float = 0.0  # when it was put in the queue, in monotonic seconds
+    since: float = 0.0  # when it was found, or put in the queue, in monotonic seconds; 0: it does not wait
 
 
 @dataclass

@@ -10,6 +10,11 @@ class Timing:
     tick: float = 0.1  # how often the daemon looks at what has become due
     announce_every: float = 0.5  # how often it says what was stored
     announce_wait: float = 0.5  # how long that line waits for the sstable's other components
+    status_every: float = 10.0  # how often it tells the supervisor how it fares
+    first_answer: float = 10.0  # how long the store's first answer may take before that is an outage
+    report_every: float = 60.0  # how often it logs what waits, and what keeps it from the store
+    error_after: float = 300.0  # how long that lasts before it is an error
+    summary_every: float = 3600.0  # how often it logs what was done since
     pins_every: float = 1.0  # how often it looks at what deleted files hold
     quiet: float = 0.5  # how long nothing must happen in a directory before its index is written
     snapshot: float = 10.0  # in which nothing comes to a snapshot that does not say when it is complete
