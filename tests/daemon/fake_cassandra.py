@@ -132,6 +132,17 @@ class Table:
             truncate.remove(*table.live)
             truncate.end()
 
+    def truncate_unread(self) -> None:
+        """Take away all there is, with a log that is gone before anybody can open it: a link to nowhere is like it."""
+        log = f"{self.format.log}_txn_{TRUNCATE}_{uuid.uuid1()}.log"
+        for directory in self.directories:
+            (directory / log).symlink_to("nowhere")
+        for one in self.live:
+            one.delete()
+        for directory in self.directories:
+            (directory / log).unlink()
+        self.live = []
+
     def drop(self, snapshot: str = "") -> None:
         """Drop the table; its directories stay where there are snapshots."""
         if snapshot:

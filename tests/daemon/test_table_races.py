@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.daemon.fake_cassandra import Table
+from tests.daemon.fake_cassandra import TRUNCATE, Table
 from tests.daemon.in_process import indexes, newest
 from tests.daemon.table_points import (
     contents_of,
@@ -306,6 +306,102 @@ def test_a_disk_that_fails_is_an_absence_and_no_truncation(tmp_path: Path, store
     # The flush on the other disk is stored, and no view is taken of a table that lacks a disk.
     assert history(store, table.directories[0]) == [everything]
     insist_all_are_whole(store, table.directories[0])
+
+
+def test_a_truncate_whose_log_nobody_could_read_is_a_truncate_and_no_lost_disk(
+    store: MemoryStore, table: Table, caplog: pytest.LogCaptureFixture
+) -> None:
+    with following(store, table):
+        flushed = [table.flush()]
+        wait_for_live(store, table)
+        flushed.append(table.flush())
+        wait_until(lambda: len(data_keys(store)) == 16, "both flushes to be stored")
+        table.truncate_unread()
+        wait_for_view(store, table.directories[0], [])
+        table.flush()
+        wait_for_live(store, table)
+
+    assert not errors(caplog)
+    assert "removed by a truncate or drop, going by the directory" in caplog.text
+    assert expected(flushed) in [contents_of(store, index) for index in indexes(store, table.directories[0])]
+    insist_all_are_whole(store, table.directories[0])
+
+
+def test_what_is_flushed_after_a_truncate_whose_log_nobody_could_read_stands_alone(
+    store: MemoryStore, table: Table, caplog: pytest.LogCaptureFixture
+) -> None:
+    with following(store, table):
+        first = table.flush()
+        wait_for_live(store, table)
+        table.truncate_unread()
+        later = table.flush()
+        wait_for_live(store, table)
+
+    assert not errors(caplog)
+    assert all(stems in ({first.stem}, set(), {later.stem}) for stems in history(store, table.directories[0]))
+
+
+def test_a_truncate_of_several_disks_whose_log_nobody_could_read_is_no_lost_disk(
+    tmp_path: Path, store: MemoryStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = Table(*(directory_below(tmp_path / disk) for disk in ("disk1", "disk2")))
+    with following(store, table):
+        table.flush(*table.directories)
+        wait_for_live(store, table)
+        table.truncate_unread()
+        wait_for_view(store, table.directories[0], [])
+
+    assert not errors(caplog)
+
+
+def test_a_table_dropped_by_a_log_nobody_could_read_is_no_lost_disk(
+    store: MemoryStore, table: Table, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with following(store, table):
+        table.flush()
+        wait_for_live(store, table)
+        table.truncate_unread()
+        table.directories[0].rmdir()
+        wait_for_view(store, table.directories[0], [])
+
+    assert not errors(caplog)
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_a_truncate_that_is_heard_of_late_ends_the_absence(
+    store: MemoryStore, table: Table, caplog: pytest.LogCaptureFixture, is_read: bool
+) -> None:
+    with following(store, table):
+        table.flush()
+        wait_for_live(store, table)
+        truncate = table.begin(TRUNCATE)
+        for one in table.live:
+            one.delete()
+        wait_until(lambda: f"gone from {table.directories[0]}" in errors(caplog), "the absence to be told")
+        if is_read:
+            truncate.remove(*table.live)
+            truncate.end()
+        else:
+            table.truncate_unread()
+        wait_for_view(store, table.directories[0], [])
+
+
+def test_a_truncate_before_the_first_look_at_its_table_is_no_lost_disk(
+    store: MemoryStore, table: Table, caplog: pytest.LogCaptureFixture
+) -> None:
+    with following(store, table):
+        table.flush()
+        wait_for_live(store, table)
+    with (
+        held(store, lambda request: request.startswith(("list", "level"))) as slow,
+        following(slow, table),
+    ):
+        table.truncate()
+        slow.let_through()
+        wait_for_view(store, table.directories[0], [])
+
+    assert not errors(caplog)
 
 
 def test_an_addition_that_is_compacted_while_its_log_is_read_late_is_made_good(

@@ -56,12 +56,13 @@ class Beginner:
         look, listings = looked
         for directory in table.directories.values():
             directory.unlooked.clear()
-        if not look.live and self._had_sstables(table):
+        if not look.live and self._had_sstables(table) and not table.directories.keys() <= table.truncated:
             table.absent = absent
             for path in table.directories:
                 self._reconciler.miss(table, path)
             return Judged()
         table.begun, table.looked_at, table.accounted = True, now, look.finished
+        table.truncated.clear()
         table.look_ended = self._doing.now()
         if table.newest is not None and table.newest.seen_at is not None:
             table.last_index = now - max(0.0, (before - table.newest.seen_at).total_seconds())

@@ -9,7 +9,7 @@ from tablesnap.capture.pin import Pin, Pins
 from tablesnap.daemon.directory import Directory, Seen
 from tablesnap.daemon.holding import Doing, Holder
 from tablesnap.daemon.messages import Committed
-from tablesnap.daemon.reconciling import Reconciler, reborn
+from tablesnap.daemon.reconciling import Reconciler, failing_disk, reborn
 from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.table import Part, Parts, Table
 from tablesnap.daemon.witness import ADDITION_RANK
@@ -69,6 +69,8 @@ class Follower:
         transaction = committed.transaction
         if not table.begun:
             table.look_at = self._doing.now()
+            if transaction.kind is Kind.TRUNCATION:
+                self._reconciler.note_truncated(table, {directory for directory, _ in transaction.removed})
         if not table.begun or committed.read_at < table.looked_at or transaction.name in table.accounted:
             self._holder.release_all(committed.pins)
             return
@@ -78,7 +80,7 @@ class Follower:
             # It may have ended before the look, which has then not seen what it removed: nothing was lost.
             removed = [one for one in removed if table.history.find(one) is not None]
             added = [one for one in added if table.history.find(one) is None]
-        if transaction.kind is Kind.TRUNCATION and (disk := self._failing_disk(table, removed)) is not None:
+        if transaction.kind is Kind.TRUNCATION and (disk := failing_disk(table, removed)) is not None:
             self._reconciler.miss(table, disk)
             return
         others = self._expect_new(table, committed, added)
@@ -108,6 +110,7 @@ class Follower:
             {name: pins for name, pins in committed.pins.items() if name not in {n.name for n in new}}
         )
         if kind is Kind.TRUNCATION:
+            table.absent -= {directory for directory, _ in removed}  # this is why, though it was heard of late
             log.info("%s: %s removed by a truncate or drop", table.name, spell_count(len(removed), "sstable"))
 
     def _is_ours(self, table: Table, name: Name) -> bool:
@@ -115,19 +118,6 @@ class Follower:
         return directory in table.directories and history.is_backed_up(
             directory, stem + sstable.DATA, self._settings.selection
         )
-
-    def _failing_disk(self, table: Table, removed: Collection[Name]) -> str | None:
-        """Return the one data directory of which all sstables were removed while others keep theirs.
-
-        Cassandra lets go of a disk that it cannot read (``disk_failure_policy: best_effort``) by a transaction that
-        looks like a truncate's; but a truncate takes from all data directories at once.
-        """
-        directories = {directory for directory, _ in removed}
-        if len(directories) != 1 or any(place_of(directory).index for directory in directories):
-            return None
-        left = {one.name for one in table.history.live} - set(removed)
-        elsewhere = {directory for directory, _ in left if not place_of(directory).index}
-        return directories.pop() if elsewhere and not elsewhere & directories else None
 
     def _expect_new(self, table: Table, committed: Committed, added: Collection[Name]) -> tuple[Sstable, ...]:
         """Where a name is live already, see whether another sstable has it now; return such, which are live then."""

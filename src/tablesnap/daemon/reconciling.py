@@ -13,7 +13,7 @@ from tablesnap.daemon.table import Part, Parts, Table
 from tablesnap.daemon.witness import ADDITION_RANK, Witness
 from tablesnap.rules import sstable
 from tablesnap.rules.place import place_of
-from tablesnap.rules.txnlog import REPLACING, Kind, dead
+from tablesnap.rules.txnlog import REPLACING, TAKES_ROWS_AWAY, Kind, dead
 from tablesnap.rules.view import Name
 from tablesnap.units import spell_count
 
@@ -97,15 +97,24 @@ class Reconciler:
         others = reborn(table, look)
         live = {one.name for one in table.history.live}
         ripe = {name for name, since in table.suspects.items() if now - since >= self._doing.timing.suspect}
+        lacking = {name for name in (live - look.live.keys()) | others if name[0] not in table.absent}
+        if table.missed and not lacking <= ripe:
+            # What was missed explains what is gone, and is forgotten with it: so all of that must have stood still.
+            table.look_at = now + self._doing.timing.suspect
+            return
         for name in ripe - others:
             if (name in live) == (name in look.live):
                 self._put_off(table, name, look, now)
-        gone = {name for name in ((live - look.live.keys()) | others) & ripe if name[0] not in table.absent}
+        gone = lacking & ripe
         new = (look.live.keys() - live) & ripe
         missed, table.missed = table.missed, []
+        truncated, table.truncated = table.truncated, set()
         unknown = [operation for operation in missed if operation not in REPLACING]
         if gone and missed and not unknown and not others:
             self._infer_replacement(table, look, new, gone, at)
+        elif gone and not others and {name[0] for name in gone} <= truncated and failing_disk(table, gone) is None:
+            additions = [operation for operation in unknown if operation not in TAKES_ROWS_AWAY]
+            self._infer_truncation(table, look, gone, at, unseen=len(additions) > len(new))
         elif gone or len(unknown) > len(new):
             self._heed_gone(table, look, gone, at)
         elif new:
@@ -158,6 +167,27 @@ class Reconciler:
         table.history.commit((), gone, Kind.REMOVAL, at=at, now=self._doing.now())
         self._holder.stir(table)
 
+    def _infer_truncation(
+        self, table: Table, look: TableLook, gone: Collection[Name], at: datetime, *, unseen: bool
+    ) -> None:
+        """Take in a truncate or drop whose log was missed: there was one, so no disk was lost."""
+        log.warning(
+            "%s: %s removed by a truncate or drop, going by the directory, as its log was missed",
+            table.name,
+            spell_count(len(gone), "sstable"),
+        )
+        if unseen:
+            log.error("%s: sstables came and went unseen: there is no restore point with their rows", table.name)
+        for name in table.suspects.keys() & {*gone, *look.live}:
+            del table.suspects[name]
+        self.look_anew(table, look.live, anew=(), at=at)
+
+    def note_truncated(self, table: Table, directories: Collection[str]) -> None:
+        """Note that a transaction which cannot be taken in has taken rows from these *directories* of *table*."""
+        table.truncated |= set(directories)
+        for directory in table.absent & table.truncated:
+            self._take_up(table, directory)  # it was missed, and this is why
+
     def _heed_gone(self, table: Table, look: TableLook, gone: Collection[Name], at: datetime) -> None:
         """Sstables went without a transaction."""
         emptied = {directory for directory, _ in gone} - {directory for directory, _ in look.live}
@@ -199,9 +229,9 @@ class Reconciler:
         table.doubt(self._doing.now())
         lost = sum(one.directory == directory for one in table.history.live)
         log.error(
-            "%s: %s gone from %s without a transaction; was it unmounted, removed, lost with its disk, or another disk "
-            "mounted? No restore point is taken until they are back, or others are there; the last one stays. "
-            "If another disk was mounted on purpose, send HUP",
+            "%s: %s gone from %s without a transaction; was it unmounted, removed, lost with its disk, truncated "
+            "unseen, or another disk mounted? No restore point is taken until they are back, or others are there; the "
+            "last one stays. If another disk was mounted on purpose, send HUP",
             table.name,
             spell_count(lost, "live sstable") if lost else "all sstables of the newest restore point are",
             directory,
@@ -215,11 +245,14 @@ class Reconciler:
             if listing is None or not self._is_on_its_disk(table, directory, listing):
                 continue
             if any(sstable.parse(name) is not None for name in listing.files):
-                table.absent.discard(directory)
-                ripe = self._doing.now() - self._doing.timing.suspect
-                # Those that are still not there must not wait to be missed: no index may mix what was and what is.
-                table.suspects |= {one.name: ripe for one in table.history.live if one.directory == directory}
+                self._take_up(table, directory)
                 log.info("%s: there are sstables in %s again", table.name, directory)
+
+    def _take_up(self, table: Table, directory: str) -> None:
+        """Look at an absent *directory* again, and at once at what it lacks: no index may mix what was and what is."""
+        table.absent.discard(directory)
+        ripe = self._doing.now() - self._doing.timing.suspect
+        table.suspects |= {one.name: ripe for one in table.history.live if one.directory == directory}
 
 
 def reborn(table: Table, look: TableLook) -> set[Name]:
@@ -230,3 +263,17 @@ def reborn(table: Table, look: TableLook) -> set[Name]:
         if parts is not None and files is not None and not parts.is_of(files.get(one.stem + sstable.DATA)):
             found.add(one.name)
     return found
+
+
+def failing_disk(table: Table, removed: Collection[Name]) -> str | None:
+    """Return the one data directory of which all sstables were removed while others keep theirs.
+
+    Cassandra lets go of a disk that it cannot read (``disk_failure_policy: best_effort``) by a transaction that
+    looks like a truncate's; but a truncate takes from all data directories at once.
+    """
+    directories = {directory for directory, _ in removed}
+    if len(directories) != 1 or any(place_of(directory).index for directory in directories):
+        return None
+    left = {one.name for one in table.history.live} - set(removed)
+    elsewhere = {directory for directory, _ in left if not place_of(directory).index}
+    return directories.pop() if elsewhere and not elsewhere & directories else None

@@ -20,7 +20,7 @@ from tablesnap.daemon.witness import Witness
 from tablesnap.rules import sstable
 from tablesnap.rules.keys import Keys
 from tablesnap.rules.place import is_copies_of, is_scratch, place_of
-from tablesnap.rules.txnlog import REPLACING
+from tablesnap.rules.txnlog import REPLACING, TAKES_ROWS_AWAY
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +160,8 @@ class Tables:
         table = self.table_of(directory)
         if table is None:
             return
-        if any(one.directory == directory.path for one in table.history.live) or not table.begun:
+        holds = any(one.directory == directory.path for one in table.history.live) or not table.begun
+        if holds and directory.path not in table.truncated:
             self._reconciler.miss(table, directory.path)
             return
         # What a truncate or drop has taken away is in the table's last restore point, and may yet be on its way there.
@@ -171,10 +172,14 @@ class Tables:
         """Take in that a transaction ended unread: undone by Cassandra, or missed by us."""
         now = self._doing.now()
         table.look_at = now + self.timing.suspect
-        if gone.opened or not table.begun or gone.seen_at < table.looked_at:
+        if gone.opened or (table.begun and gone.seen_at < table.looked_at):
+            return
+        operation = sstable.operation_of(gone.name)
+        if operation in TAKES_ROWS_AWAY:
+            self._reconciler.note_truncated(table, {gone.directory})
+        if not table.begun:
             return
         log.warning("%s was gone before it could be read", os.path.join(gone.directory, gone.name))
-        operation = sstable.operation_of(gone.name)
         table.missed.append(operation)
         if operation not in REPLACING:
             table.doubt(now)  # what is added from now on may come after rows that were missed

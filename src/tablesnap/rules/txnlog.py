@@ -21,7 +21,7 @@ from tablesnap.rules import sstable
 Prefix: TypeAlias = tuple[str, str]
 
 # Truncate, and drop table or index, have no name of their own; HCD gave them one.
-_TAKES_ROWS_AWAY = frozenset({"unknowncompactiontype", "tabletruncated", "tabledropped"})
+TAKES_ROWS_AWAY = frozenset({"unknowncompactiontype", "tabletruncated", "tabledropped"})
 
 # As many digits as Cassandra's own integers surely have room for.
 # What only puts some sstables in the place of others. Source: ``o.a.c.db.compaction.OperationType``.
@@ -93,7 +93,7 @@ class Transaction:
             return Kind.REPLACEMENT if self.removed else Kind.ADDITION
         if not self.removed:
             return Kind.NOTHING
-        return Kind.TRUNCATION if self.operation in _TAKES_ROWS_AWAY else Kind.REMOVAL
+        return Kind.TRUNCATION if self.operation in TAKES_ROWS_AWAY else Kind.REMOVAL
 
 
 class _Fault(TablesnapError):
