@@ -1,6 +1,7 @@
 """The daemon stopped, killed, told to look again, and started before its store: nothing is lost, and no index lies."""
 
 import random
+import re
 import signal
 import uuid
 from collections.abc import Iterator
@@ -128,6 +129,31 @@ def test_stopped_before_it_ever_reached_its_store_it_says_what_waits_and_calls_t
     last = daemon.log.splitlines()[-1]
     assert " ERROR stopped; waiting to be stored or compared: 1 file (7 B)" in last
     assert "the store has not answered for" in last
+
+
+def test_a_bucket_that_is_deleted_while_it_runs_is_told_with_the_file_and_stopping_then_is_no_success(
+    moto_endpoint: S3Server, data: Path, log: Path
+) -> None:
+    name = f"gone-{uuid.uuid4().hex[:12]}"
+    moto_endpoint.make_bucket(name)
+    reason = f"there is no bucket {name} at {moto_endpoint.endpoint_url}; create it, or correct its name"
+
+    with running(Bucket.on(moto_endpoint, name), "-B", data, log=log) as daemon:
+        write_by_rename(data / "first", b"content")
+        daemon.wait_for_log(f" INFO recorded {data} as of")
+        client = moto_endpoint.client()
+        for key in sorted(Bucket.on(moto_endpoint, name).keys()):
+            client.delete_object(Bucket=name, Key=key)
+        client.delete_bucket(Bucket=name)
+        write_by_rename(data / "file", b"content")
+        daemon.wait_for_log(f" WARNING failed, and will be tried again: {data / 'file'}: {reason}")
+        daemon.send(signal.SIGTERM)
+        assert daemon.wait_for_end() == 3
+
+    last = daemon.log.splitlines()[-1]
+    assert " ERROR stopped; waiting to be stored: 1 file (7 B)" in last
+    assert re.search(r"the store has refused for \d+ s; last error: ", last)
+    assert f"{data / 'file'}: {reason}" in last
 
 
 def test_its_first_line_says_what_it_is_and_what_it_backs_up_to_where(
