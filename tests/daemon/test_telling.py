@@ -312,3 +312,16 @@ def test_now_and_then_it_is_told_what_was_done(data: Path, said: pytest.LogCaptu
     with told_by(MemoryStore(), data, timing=replace(OFTEN, summary_every=1.0)):
         (data / "file").write_bytes(b"content")
         wait_until(lambda: lines(said, logging.INFO, done), "the summary")
+
+
+def test_the_words_that_the_guide_has_operators_search_for_are_those_of_the_log() -> None:
+    root = Path(__file__).parents[2]
+    section = (root / "docs/guide/operations.md").read_text().partition("## Reading the log")[2].partition("\n## ")[0]
+    source = "".join(path.read_text() for path in sorted((root / "src").rglob("*.py")))
+    source = re.sub(r'"\s*\n\s*f?"', "", source)  # a line that is broken in two
+
+    rows = [line.split(" | ")[0] for line in section.splitlines() if line.startswith("| `")]
+    words = [word.strip() for row in rows for phrase in re.findall("`([^`]+)`", row) for word in phrase.split("…")]
+
+    assert len(words) > 20
+    assert [word for word in words if word not in source] == []
