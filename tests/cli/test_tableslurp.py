@@ -133,7 +133,7 @@ def test_d13_what_is_missing_is_named_and_nothing_is_restored(past: Past, bucket
     done = run(bucket, USERS, target, COLUMNS="1000")
 
     assert f"{USERS}/nb-2-big-Data.db is not in the store" in done.stdout
-    assert f"the nearest complete one is of {spelt(ago(hours=5))}, which --at takes" in done.stdout
+    assert f"the nearest complete one is of {spelt(ago(hours=5))}: take it with --at " in done.stdout
     assert not target.exists()
     assert done.returncode == 3
 
@@ -174,7 +174,7 @@ def test_an_empty_newest_one_is_not_taken_unasked(past: Past, bucket: str, targe
     refused = run(bucket, USERS, target, COLUMNS="1000")
     asked_for = run("--at", spelt(ago(hours=1)), bucket, USERS, target)
 
-    assert f"holds something is of {spelt(ago(hours=5))}" in refused.stdout
+    assert f"that holds something is of {spelt(ago(hours=5))}" in refused.stdout
     assert refused.returncode == 3
     assert contents(target) == {}
     assert asked_for.returncode == 0

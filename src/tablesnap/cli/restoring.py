@@ -71,6 +71,7 @@ def restore(
     plan = make_plan(options.request, chosen, store, threads=options.threads, stop=stop)
     _print_plan(options, plan)
     faulty = bool(plan.refusals) or any(choice.faults for choice in plan.choices)
+    faulty |= any(choice.is_emptied for choice in plan.choices) and not (options.request.at or options.request.file)
     if plan.obstacles:
         _say("nothing was restored, for what is in the way")
         return EXIT_FAILED

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from tablesnap.catalog.timeline import Timeline
 from tablesnap.restore.chosen import Choice, Chosen, Refusal
+from tablesnap.restore.proposing import Proposals
 from tablesnap.restore.request import ALL, NEWER, Request
 from tablesnap.rules import points, sstable
 from tablesnap.rules.from_objects import Found, assemble, group_of
@@ -42,6 +43,7 @@ class _Chooser:
         self._timeline = timeline
         self._store = store
         self._listed: dict[str, Listed] | None = None
+        self._proposals = Proposals(request, timeline, self._faults)
 
     def choose(self) -> Choice | Refusal:
         if self._request.file:
@@ -137,13 +139,23 @@ class _Chooser:
             notes = [*notes, superset]
         files = [file for file in point.files if file not in replaced]
         files += [file for group in found.files.values() for file in group]
-        return Choice(self._timeline, point, tuple(files), faults, superset=bool(found.sstables), notes=notes)
+        return Choice(
+            self._timeline,
+            point,
+            tuple(files),
+            faults,
+            superset=bool(found.sstables),
+            notes=notes,
+            is_emptied=not files and bool(self._proposals.why_empty(point)),
+        )
 
     def _take(self, point: RestorePoint, faults: Sequence[Fault], notes: Sequence[str]) -> Choice:
         files, more = self._fetchable(point, faults)
         if self._request.at is None and not self._request.file:
             notes = [*notes, *self._offer(point)]
-        return Choice(self._timeline, point, files, faults, notes=[*notes, *more])
+        is_emptied = bool(why := self._proposals.why_empty(point))
+        notes = [*notes, f"comes EMPTY: {why}"] if is_emptied else notes
+        return Choice(self._timeline, point, files, faults, notes=[*notes, *more], is_emptied=is_emptied)
 
     def _fetchable(self, point: RestorePoint, faults: Sequence[Fault]) -> tuple[tuple[KeptFile, ...], list[str]]:
         """Return the files of *point* without what is missing or wrong, and without what is of no use then."""
@@ -224,22 +236,14 @@ class _Chooser:
 
     def _why_not_empty(self, point: RestorePoint) -> str:
         """Say why *point*, the newest, is not taken though it is complete; empty if it may be."""
-        if not point.is_empty:
-            return ""
-        held = next((earlier for earlier in self._timeline.all() if earlier.files), None)
-        if held is None:
-            return ""
-        now, before = spell_utc(point.taken_at), spell_utc(held.taken_at)
-        return (
-            f"its newest restore point, of {now}, holds nothing: it was truncated or dropped. The last one that holds "
-            f"something is of {before}: take it with --at {before}, or the empty one with --at {now}"
-        )
+        why = self._proposals.why_empty(point)
+        return why and f"its newest restore point, of {spell_utc(point.taken_at)}, holds nothing: {why}"
 
     def _ways_out(self, refused: RestorePoint) -> str:
         """Say what to try in place of a restore point that was *refused*."""
         nearest = self._nearest_complete(refused)
-        how = f"; the nearest complete one is of {spell_utc(nearest.taken_at)}, which --at takes" if nearest else ""
-        how = how or "; there is no complete one"
+        at = f"; the nearest complete one is of {spell_utc(nearest.taken_at)}" if nearest else ""
+        how = f"{at}: take it with {self._proposals.way(nearest)}" if nearest else "; there is no complete one"
         return how if refused.unreadable else f"{how}; --allow-missing takes this one without what is missing"
 
     def _nearest_complete(self, refused: RestorePoint) -> RestorePoint | None:
@@ -266,7 +270,8 @@ class _Chooser:
         found = self._beyond(point, everything=False)
         if found.sstables:
             count = spell_count(len(found.sstables), "sstable")
-            yield f"{count}, {spell_size(found.size)}, in no restore point yet: --from-objects takes them as well"
+            size, how = spell_size(found.size), self._proposals.objects
+            yield f"{count}, {size}, in no restore point yet: {how} takes them as well"
 
 
 class _Sizes(Mapping[str, int]):

@@ -17,6 +17,7 @@ class Choice:
     faults: Sequence[Fault] = ()  # what is missing or wrong
     superset: bool = False  # sstables that no index names are among the files: deleted rows may show
     notes: Sequence[str] = ()
+    is_emptied: bool = False  # it holds nothing, and an earlier restore point holds something
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,7 @@ def _choice_as_json(choice: Choice) -> dict[str, object]:
         "bytes": sum(file.size or 0 for file in choice.files),
         "complete": point.is_complete and not choice.faults,
         "superset": choice.superset,
+        "emptied": choice.is_emptied,
         "faults": _faults_as_json(choice.faults),
         "notes": list(choice.notes),
     }
