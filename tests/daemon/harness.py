@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -91,7 +92,12 @@ class Bucket:
         )
 
     def store(self) -> Store:
-        """Open the store, apart from the daemon's own."""
+        """Return the store, apart from the daemon's own."""
+        return self._store
+
+    # Opened once, as who waits asks twenty times a second, and to open it costs a tenth of one.
+    @cached_property
+    def _store(self) -> Store:
         return self.open() if self.open else open_store(parse_address(self.url))
 
     def keys(self) -> set[str]:
