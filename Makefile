@@ -10,13 +10,21 @@ WORKERS ?= 4
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest
+# A test that wants one of these and is not marked so must not find it by chance.
+WITHOUT := VERSITYGW=absent AZURITE=absent CHROMIUM=absent CASSANDRA_JARS=absent
+# Whoever asks for these tests means them: what they need and is not there is an error.
+WITH := TABLESNAP_REQUIRE_SERVERS=1
 
-.PHONY: help demo test check format bench bench-amplification-record manual dist lock clean
+.PHONY: help demo quick test test-servers test-cassandra test-packaging check format
+.PHONY: bench bench-amplification-record manual dist lock clean how-long
 
 help:
 	@echo 'make demo    see the daemon at work on an example directory'
-	@echo 'make test    run every test that needs no server beyond what PyPI has (ARGS="-k some_words" for a part), and where'
-	@echo "             there are a JDK 17 and Maven, those with a real Cassandra (ARGS=\"-m 'not cassandra'\" goes without)"
+	@echo 'make quick   run the tests of rules, catalog, restore, purge and upload, in less than a minute'
+	@echo 'make test    run every test that needs nothing beyond PyPI, in about five minutes (ARGS="-k some_words": a part)'
+	@echo 'make test-servers, make test-cassandra, make test-packaging'
+	@echo '             run those that need a server, a real Cassandra, or tools of Debian: CONTRIBUTING.md says what'
 	@echo 'make check   format, lint, types and import contracts'
 	@echo 'make format  put the format right'
 	@echo 'make bench   measure uploads, flushes, bases, indexes, listings, restores and purges; needs versitygw and 30 GB'
@@ -30,8 +38,26 @@ help:
 demo: $(READY)
 	@$(BIN)/python demo/demo.py $(ARGS)
 
-test: $(READY)
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup $(ARGS)
+quick: $(READY)
+	$(PYTEST) -q --hypothesis-profile=quick --numprocesses=2 \
+		tests/rules tests/catalog tests/restore tests/purge tests/upload $(ARGS)
+
+test: how-long $(READY)
+	$(WITHOUT) $(PYTEST) --numprocesses=$(WORKERS) -m 'not servers and not cassandra and not packaging' $(ARGS)
+
+how-long:
+	@echo 'This takes about five minutes on two cores, and a minute more where $(VENV) is yet to be made.'
+
+test-servers: $(READY)
+	$(WITH) $(PYTEST) --numprocesses=$(WORKERS) -m servers $(ARGS)
+
+# Each test has two Cassandras to feed: `tests/cassandra/conftest.py` has two workers at most run them.
+test-cassandra: $(READY)
+	$(WITH) $(PYTEST) --numprocesses=2 --dist=loadgroup --durations=10 -m cassandra tests/cassandra $(ARGS)
+
+# By file, as most of the time goes into what the tests of one file share: a package, a Debian, an image.
+test-packaging: $(READY)
+	$(WITH) $(PYTEST) --numprocesses=2 --dist=loadfile --durations=10 -m packaging tests/packaging $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .

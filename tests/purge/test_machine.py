@@ -7,10 +7,11 @@ from datetime import timedelta
 from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from tests.examples import examples
 from tests.purge.world import TABLES, DiedError, Stepping, World
 
-EXAMPLES, STEPS = 225, 50  # some examples are cut short
-LEAST = 10_000  # steps
+EXAMPLES, STEPS = examples(250), 50  # some examples are cut short
+LEAST = examples(10_000)  # steps
 
 tables = st.sampled_from(sorted(TABLES))
 skews = st.sampled_from([timedelta(0), timedelta(days=1), timedelta(days=-1)])

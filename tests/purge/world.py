@@ -217,7 +217,7 @@ class World:
     def terms(self, days: float, last: int = 0) -> Terms:
         now = min(self.clock(), self.clock() + self.purge_skew)
         retention = Retention(cutoff=now - timedelta(days=days), settled=self.clock() - GRACE, last=last)
-        return Terms(KEYS, "/", retention, self.clock(), GRACE, readers=16)
+        return Terms(KEYS, "/", retention, self.clock(), GRACE, readers=2)
 
     def plans(self, store: Store, terms: Terms) -> list[Callable[[], Outcome]]:
         """Plan a purge of every table; each is carried out when it is called.

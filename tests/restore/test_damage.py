@@ -12,7 +12,7 @@ from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.catalog.stored import Past
 from tests.download.bringing import AT_ONCE
@@ -170,7 +170,6 @@ def found_in(target: Path) -> dict[tuple[str, str], bytes]:
 
 
 @given(buckets(), st.booleans())
-@settings(max_examples=100, deadline=None)
 def test_a_restore_is_exact_or_says_what_is_wrong(bucket: Bucket, allow_missing: bool) -> None:
     if not bucket.newest:
         return

@@ -12,6 +12,7 @@ from datetime import datetime
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.examples import examples
 from tests.rules.engine import PARTITIONS, ROWS, Collect, Content, Engine, Family, Transaction, cells_of, read
 
 from tablesnap.rules.txnlog import Kind
@@ -541,7 +542,7 @@ class TableUnderBackup(RuleBasedStateMachine):
 
 TestTableUnderBackup = TableUnderBackup.TestCase
 TestTableUnderBackup.settings = settings(
-    max_examples=int(os.environ.get("VIEW_EXAMPLES", "500")),
+    max_examples=examples(int(os.environ.get("VIEW_EXAMPLES", "500"))),
     stateful_step_count=40,
     print_blob=True,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes minutes, and forty steps can be read
