@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from tests.daemon.in_process import (
 from tests.stores import Around, Clock, DeadAfter, Failing, objects
 from tests.waiting import wait_until
 
-from tablesnap.daemon.service import Daemon
+from tablesnap.daemon.service import Daemon, utc_now
 from tablesnap.daemon.settings import Settings
 from tablesnap.errors import StoreRefused, StoreUnavailable
 from tablesnap.rules.index import Index, encode
@@ -396,6 +397,47 @@ def test_the_moment_of_an_index_never_goes_back_though_the_clock_does(data: Path
     moments = [index.taken_at for index in indexes(store, data)]
     assert len(moments) == 3
     assert moments == sorted(set(moments), key=lambda moment: (moment is not None, moment))
+
+
+def test_a_clock_that_was_ahead_once_is_told_and_holds_up_no_later_restore_point(
+    data: Path, store: MemoryStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    ahead = [timedelta(days=365)]
+    begun = utc_now()
+
+    def is_told(words: str) -> Callable[[], bool]:
+        return lambda: any(words in record.getMessage() for record in caplog.records)
+
+    with running(store, data, wall_clock=lambda: utc_now() + ahead[0]):
+        put(data / "a", b"a")
+        first = wait_for_index(store, data, {"a": b"a"})
+        wait_until(is_told("clock is 8760.0 h ahead of the store's"), "the error")
+        put(data / "b", b"b")
+        second = wait_for_index(store, data, {"a": b"a", "b": b"b"})
+        caplog.clear()
+        ahead[0] = timedelta()
+        wait_until(is_told("agrees with the store's again"), "the clock to be asked for")
+        put(data / "c", b"c")
+        third = wait_for_index(store, data, {"a": b"a", "b": b"b", "c": b"c"})
+
+    moments = [index.taken_at for index in (first, second, third) if index.taken_at is not None]
+    assert moments[0] > begun + timedelta(days=364), "the store could not be asked before it held anything"
+    assert moments[1] <= utc_now() + timedelta(minutes=5)
+    assert moments[1] <= moments[2] <= utc_now() + timedelta(minutes=5)
+    assert [index.serial for index in (first, second, third)] == [1, 2, 3]
+
+
+def test_after_a_start_an_index_of_the_future_holds_up_no_later_one(data: Path, store: MemoryStore) -> None:
+    with running(store, data, wall_clock=lambda: utc_now() + timedelta(days=365)):
+        put(data / "a", b"a")
+        wait_for_index(store, data, {"a": b"a"})
+    with running(store, data):
+        put(data / "b", b"b")
+        index = wait_for_index(store, data, {"a": b"a", "b": b"b"})
+
+    assert index.taken_at is not None
+    assert index.taken_at <= utc_now()
 
 
 def test_an_index_has_the_moment_at_which_its_directory_was_looked_at(data: Path, store: MemoryStore) -> None:

@@ -70,6 +70,8 @@ def indexes(draw: st.DrawFn) -> Index:
         node=draw(texts),
         taken_at=draw(moments),
         seen_at=draw(moments),
+        until=draw(st.none() | moments),
+        serial=draw(st.none() | st.integers(0, 2**53)),
         next=tuple(draw(st.lists(texts, max_size=3))),
         live=draw(texts),
         others={
@@ -381,3 +383,49 @@ def test_outside_cassandra_the_newest_file_does_and_of_equal_ones_always_the_sam
 
 def test_nothing_has_no_newest_file() -> None:
     assert newest_file({}) is None
+
+
+# Versions.
+
+
+EARLY: dict[str, Any] = {
+    "/d": ["nb-1-big-Data.db"],
+    "tablesnap": {
+        "format": 2,
+        "node": "n",
+        "taken_at": "2026-11-22T20:25:17.123456Z",
+        "seen_at": "2026-11-22T20:25:18.000000Z",
+        "missing": [],
+        "pending": [],
+        "owners": [[112, 117, "cassandra", "cassandra"]],
+        "files": {"nb-1-big-Data.db": [3, "0000000000000007", 5, 33188, 0]},
+        "next": ["n:/d/nb-2-big-Data.db"],
+        "live": "9b0f4c1d27a8e6530b4d19c2a75fe388",
+        "covers": ["/d"],
+        "latest_name": "nb-9-big-Data.db",
+    },
+}
+
+
+def test_an_index_of_before_there_were_serials_says_none_and_all_else_as_ever() -> None:
+    index = decode(json.dumps(EARLY).encode(), BELOW)
+
+    assert (index.serial, index.until) == (None, None)
+    assert (index.taken_at, index.latest_name, index.next) == (MOMENT, "nb-9-big-Data.db", ("n:/d/nb-2-big-Data.db",))
+    assert json.loads(encode(index, BELOW)) == EARLY, "and it is written as it was"
+
+
+def test_a_reader_of_before_there_were_serials_finds_every_member_that_it_knows() -> None:
+    index = replace(decode(json.dumps(EARLY).encode(), BELOW), serial=7, until=MOMENT)
+
+    document = json.loads(encode(index, BELOW))
+
+    new = {member: document["tablesnap"].pop(member) for member in ("serial", "until")}
+    assert new == {"serial": 7, "until": "2026-11-22T20:25:17.123456Z"}
+    assert document == EARLY
+
+
+@pytest.mark.parametrize("wrong", [{"serial": -1}, {"serial": "7"}, {"serial": True}, {"until": "yesterday"}])
+def test_a_serial_or_a_moment_that_is_none_makes_an_index_unreadable(wrong: dict[str, object]) -> None:
+    with pytest.raises(UnreadableIndex):
+        decode(json.dumps({**EARLY, "tablesnap": {**EARLY["tablesnap"], **wrong}}).encode(), BELOW)

@@ -93,7 +93,15 @@ class _Chooser:
         return self._refuse(self._why_none())
 
     def _from_objects(self) -> Choice | Refusal:
-        """Take what the objects hold besides the newest complete restore point; or without one all they hold."""
+        """Take what the objects hold besides the newest complete restore point; or without one all they hold.
+
+        Which objects came after an index only the store's dates can tell.
+        """
+        if self._timeline.is_copied:
+            return self._refuse(
+                "this bucket is a copy: its objects have the dates of the copy, so that nothing tells which came after "
+                "the newest restore point; use --from-objects on the original, or restore without it"
+            )
         passed: list[tuple[RestorePoint, list[Fault]]] = []
         for point in self._timeline.backward():
             found = self._faults(point)
@@ -267,8 +275,8 @@ class _Chooser:
         """Offer what the objects alone would bring besides *point*."""
         if point is None:
             point = points.undated_point("", min(self._timeline.directories), datetime.now(UTC))
-        found = self._beyond(point, everything=False)
-        if found.sstables:
+        found = self._beyond(point, everything=False) if not self._timeline.is_copied else None
+        if found is not None and found.sstables:
             count = spell_count(len(found.sstables), "sstable")
             size, how = spell_size(found.size), self._proposals.objects
             yield f"{count}, {size}, in no restore point yet: {how} takes them as well"
