@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -436,3 +437,29 @@ def open_files() -> list[str]:
         except OSError:
             continue  # the listing's own
     return found
+
+
+def calls_to_see(bench: Bench, directory: Path, depth: int) -> int:
+    """Return how many functions are called when so many directories come, each in the one before."""
+    nested = [str(directory / "/".join("d" * number)) for number in range(1, depth + 1)]
+    os.mkdir(directory)
+    for one in nested:
+        os.mkdir(one)
+    calls = [0]
+
+    def count(frame: object, event: str, argument: object) -> None:
+        calls[0] += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        for one in nested:
+            bench.witness.see(DirectoryHint(one))
+    finally:
+        sys.setprofile(None)
+    return calls[0]
+
+
+def test_what_each_new_directory_costs_does_not_grow_with_its_depth(tmp_path: Path, bench: Bench) -> None:
+    few, many = calls_to_see(bench, tmp_path / "few", 50), calls_to_see(bench, tmp_path / "many", 400)
+
+    assert many < 10 * few

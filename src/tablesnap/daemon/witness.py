@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from tablesnap.capture.listing import real_path_of
 from tablesnap.capture.log import OpenLog
 from tablesnap.capture.pin import Pin, Pins
 from tablesnap.daemon.messages import Committed, LogGone
@@ -141,7 +142,10 @@ class Witness:
         of a table's first flush that would lose whole files. So it is listed; after the watch was set, or something
         would fall between the two, and after the logs were read, as what one that has ended brought is all there then.
         """
-        real = os.path.realpath(directory)
+        try:
+            real = real_path_of(directory)
+        except OSError:
+            return  # it is gone
         with self._lock:
             if real != directory:
                 self._named[real] = directory
