@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from tablesnap.capture.listing import look_at_directory, look_at_file
+from tablesnap.capture.listing import Disk, look_at_directory, look_at_file
 from tablesnap.rules.incarnation import Incarnation
 
 
-def test_a_listing_holds_regular_files_and_says_which_links_it_did_not_follow(tmp_path: Path) -> None:
+def test_a_listing_holds_regular_files_and_says_which_links_there_were(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")
     (tmp_path / "directory").mkdir()
     os.mkfifo(tmp_path / "fifo")
@@ -19,7 +19,14 @@ def test_a_listing_holds_regular_files_and_says_which_links_it_did_not_follow(tm
 
     assert listing.files == {"file": Incarnation(size=3, mtime_ns=status.st_mtime_ns, inode=status.st_ino)}
     assert listing.links == ("dangling", "link")
-    assert listing.device == tmp_path.stat().st_dev
+    assert listing.disk == Disk(tmp_path.stat().st_dev, str(tmp_path))
+
+
+def test_a_listing_says_where_links_in_the_path_of_the_directory_lead(tmp_path: Path) -> None:
+    (tmp_path / "real" / "below").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real")
+
+    assert look_at_directory(str(tmp_path / "link" / "below")).disk.real == str(tmp_path / "real" / "below")
 
 
 def test_names_that_are_no_utf8_are_listed_and_can_be_looked_at(tmp_path: Path) -> None:

@@ -307,7 +307,7 @@ def test_what_the_operator_leaves_out_is_excluded_and_live_all_the_same(
 def test_temporary_names_locks_and_links_are_never_protected(data: Path, store: MemoryStore) -> None:
     for name in ("nb-1-big-Statistics.db.tmp", "8a3c2f10-1111-11ee-8c99-0242ac120002.lockfile", "notes-tmp.txt"):
         (data / name).touch()
-    (data / "link").symlink_to("/etc")
+    (data / "link").symlink_to("notes-tmp.txt")
 
     found = explain(store, data)
 
@@ -317,6 +317,58 @@ def test_temporary_names_locks_and_links_are_never_protected(data: Path, store: 
         "notes-tmp.txt": State.EXCLUDED,
         "link": State.EXCLUDED,
     }
+
+
+def test_what_a_link_leads_to_is_explained_under_the_path_of_the_link(
+    data: Path, table: Path, tmp_path: Path, store: MemoryStore
+) -> None:
+    write(table, 1)
+    table.rename(tmp_path / "elsewhere")
+    table.symlink_to(tmp_path / "elsewhere")
+
+    found = explain(store, data)
+
+    assert states(found, 1) == {State.PENDING}
+
+
+def test_a_link_to_what_is_not_there_hides_what_nobody_knows(data: Path, table: Path, store: MemoryStore) -> None:
+    table.rmdir()
+    table.symlink_to(data / "not mounted")
+
+    (found,) = explain(store, data).values()
+
+    assert found == (State.UNKNOWN, "a symbolic link to what is not there; is something not mounted?", False)
+
+
+def test_a_link_that_is_not_followed_says_why(data: Path, table: Path, store: MemoryStore) -> None:
+    (data / "up").symlink_to("..")
+    (data / "again").symlink_to("shop")
+
+    found = explain(store, data)
+
+    assert found["up"][:2] == (
+        State.UNKNOWN,
+        f"a symbolic link, which is not followed: {data} is in the directory that it leads to",
+    )
+    assert found["again"][0] is State.EXCLUDED
+    assert f"it is the same directory as {data / 'shop'}, and backed up by that name" in found["again"][1]
+
+
+@pytest.mark.parametrize(("recorded", "expected"), [([], "a"), (["b"], "b"), (["a", "b"], "a")])
+def test_of_two_links_to_one_directory_the_one_that_the_store_knows_is_explained(
+    data: Path, tmp_path: Path, store: MemoryStore, recorded: list[str], expected: str
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("a", "b"):
+        (data / name).symlink_to(tmp_path / "elsewhere")
+    write(data / "a", 1)
+    for name in recorded:
+        record(store, part(data / name, list((data / name).iterdir())))
+
+    settings = Settings(paths=(str(data),), node="n")
+    found = [one for one in Explainer(settings, store).explain() if one.state is not State.EXCLUDED]
+
+    assert {os.path.dirname(one.path) for one in found} == {str(data / expected)}
 
 
 def test_snapshots_and_backups_of_a_table_are_left_out_with_all_below_them(table: Path, store: MemoryStore) -> None:

@@ -64,18 +64,32 @@ def test_d12_a_path_that_is_a_symbolic_link_is_followed(tmp_path: Path, bucket: 
         await_restore_point(daemon, bucket, link / "ks" / "t", files)
 
 
-def test_d12_a_symbolic_link_below_a_path_is_said_in_the_log(tmp_path: Path, bucket: Bucket, log: Path) -> None:
+def test_d12_a_symbolic_link_below_a_path_is_followed(tmp_path: Path, bucket: Bucket, log: Path) -> None:
     """D12 of tablesnap 1.2.1: below a symbolic link nothing was watched, and nothing was said."""
-    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    data, disks = tmp_path / "data", [tmp_path / "disk1", tmp_path / "disk2"]
     data.mkdir()
-    elsewhere.mkdir()
-    (data / "old").symlink_to(elsewhere)
+    for disk in disks:
+        (disk / "t").mkdir(parents=True)
+    (data / "old").symlink_to(disks[0])
     with running(bucket, "-r", "-a", data, log=log) as daemon:
-        daemon.wait_for_log(f"WARNING {data / 'old'} is a symbolic link and is not followed")
+        await_restore_point(daemon, bucket, data / "old" / "t", write_sstables(disks[0] / "t", 1))
 
-        (data / "new").symlink_to(elsewhere)
+        (data / "new").symlink_to(disks[1])
+        daemon.wait_for_log(f"watching {data / 'new' / 't'}")
+        await_restore_point(daemon, bucket, data / "new" / "t", write_sstables(disks[1] / "t", 1))
+
+
+def test_d12_a_symbolic_link_to_a_file_is_said_in_the_log(tmp_path: Path, bucket: Bucket, log: Path) -> None:
+    """D12 of tablesnap 1.2.1: what a symbolic link leads to was not backed up, and nothing was said."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "old").symlink_to(__file__)
+    with running(bucket, "-r", "-a", data, log=log) as daemon:
+        daemon.wait_for_log(f"WARNING {data / 'old'} is a symbolic link to a file and is not followed")
+
+        (data / "new").symlink_to(__file__)
         write_by_rename(data / "file", b"a look at the directory follows")
-        daemon.wait_for_log(f"WARNING {data / 'new'} is a symbolic link and is not followed")
+        daemon.wait_for_log(f"WARNING {data / 'new'} is a symbolic link to a file and is not followed")
 
 
 def test_d21_a_hard_link_is_stored_with_in_create(data: Path, bucket: Bucket, log: Path) -> None:

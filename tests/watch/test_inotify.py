@@ -228,20 +228,6 @@ def test_a_directory_moved_in_with_all_it_holds_is_watched(tmp_path: Path, start
     listener.wait_for(watched / "inside" / "below" / "b")
 
 
-def test_a_link_below_a_path_is_not_followed(tmp_path: Path, start: Start) -> None:
-    target = write(tmp_path / "target" / "a").parent
-    watched = tmp_path / "watched"
-    watched.mkdir()
-    (watched / "old").symlink_to(target)
-    listener = start(watched, recursive=True, auto_add=True)
-
-    (watched / "new").symlink_to(target)
-    write(target / "b")
-    heard_last(listener, watched)
-
-    assert set(listener.directories) == {str(watched)}
-
-
 # Renamed, deleted, and back.
 
 

@@ -21,12 +21,20 @@ def advice_on(error: OSError) -> str:
 
 
 @dataclass(frozen=True)
+class Disk:
+    """Where a directory really is: on another disk as soon as either differs."""
+
+    device: int = 0  # the file system
+    real: str = ""  # its path with all links resolved
+
+
+@dataclass(frozen=True)
 class Listing:
     """What a directory held when it was looked at."""
 
     files: dict[str, Incarnation] = field(default_factory=dict)  # regular files, by name
-    links: tuple[str, ...] = ()  # symbolic links, which are not followed below a watched PATH
-    device: int = 0  # the file system it is on
+    links: tuple[str, ...] = ()  # symbolic links
+    disk: Disk = field(default_factory=Disk)
     changed_ns: int = 0  # when a name last came or went before it was listed, in nanoseconds since the epoch
 
 
@@ -51,17 +59,29 @@ def real_path_of(directory: str) -> str:
     """
     descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY)
     try:
-        return os.readlink(f"/proc/self/fd/{descriptor}")
+        return _real_path(descriptor)
     finally:
         os.close(descriptor)
 
 
 def look_at_directory(path: str) -> Listing:
     """List *path*; raise `OSError` if it cannot be listed."""
+    # Opened once, so that all that is said is of one directory, whatever the links in its path lead to meanwhile.
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return _look_at(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _look_at(descriptor: int) -> Listing:
     files: dict[str, Incarnation] = {}
     links: list[str] = []
-    status = os.stat(path)
-    with os.scandir(path) as entries:
+    status = os.fstat(descriptor)
+    if not status.st_nlink:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))  # removed since it was opened
+    disk = Disk(status.st_dev, _real_path(descriptor))
+    with os.scandir(descriptor) as entries:
         for entry in entries:
             try:
                 if entry.is_symlink():
@@ -70,4 +90,8 @@ def look_at_directory(path: str) -> Listing:
                     files[entry.name] = incarnation_of(entry.stat(follow_symlinks=False))
             except FileNotFoundError:
                 continue  # deleted between the listing and the look: it is not there
-    return Listing(files, tuple(sorted(links)), device=status.st_dev, changed_ns=status.st_mtime_ns)
+    return Listing(files, tuple(sorted(links)), disk=disk, changed_ns=status.st_mtime_ns)
+
+
+def _real_path(descriptor: int) -> str:
+    return os.readlink(f"/proc/self/fd/{descriptor}")

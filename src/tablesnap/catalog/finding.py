@@ -10,7 +10,7 @@ from tablesnap.catalog.inventory import StoredDirectory, inventory
 from tablesnap.catalog.timeline import Timeline, timelines
 from tablesnap.rules import sstable
 from tablesnap.rules.keys import INDEX_ENDING, Keys
-from tablesnap.rules.place import is_copies_of, place_of, tidy
+from tablesnap.rules.place import is_copies_of, is_within, place_of, tidy
 from tablesnap.rules.table_name import TableName
 from tablesnap.store.port import Store
 
@@ -61,11 +61,6 @@ def tables_called(store: Store, keys: Keys, name: TableName) -> list[list[str]]:
         if name.fits(path):
             found.setdefault(place_of(path).table, []).append(path)
     return [directories for _, directories in sorted(found.items())]
-
-
-def is_within(path: str, directory: str) -> bool:
-    """Say whether *path* is *directory* or below it; both are tidy."""
-    return path == directory or path.startswith(directory.rstrip("/") + "/")
 
 
 def _path_of(keys: Keys, directory_key: str) -> str:

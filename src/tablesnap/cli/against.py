@@ -33,6 +33,7 @@ def compare(store: Store, keys: Keys, against: Against, now: float) -> Iterator[
     settings = Settings(
         paths=against.paths,
         node=keys.node,
+        avoid=against.avoid,
         prefix=keys.prefix,
         separator=keys.separator,
         selection=against.selection,

@@ -13,6 +13,7 @@ from tablesnap.cli.daemon_flags import grammar_of, make_parser
 from tablesnap.cli.places import (
     expect_apart,
     names_a_path,
+    of_the_store,
     understand_bucket,
     understand_paths,
     understand_what_to_explain,
@@ -57,6 +58,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
     settings = Settings(
         paths=paths,
         node=given.name or socket.getfqdn(),
+        avoid=of_the_store(bucket),
         prefix=(bucket.prefix if bucket is not None else "") + given.prefix,
         separator=given.keyname_separator,
         recursive=given.recursive,

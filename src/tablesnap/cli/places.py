@@ -78,6 +78,11 @@ def _absolute(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys("/" + os.path.abspath(word).lstrip("/") for word in words))
 
 
+def of_the_store(bucket: Address | None) -> tuple[str, ...]:
+    """Return the directory in which *bucket* is, if that is on this machine: nothing in it may be watched."""
+    return (bucket.bucket,) if bucket is not None and bucket.scheme == "file" else ()
+
+
 def expect_apart(bucket: Address, paths: Sequence[str]) -> None:
     """Refuse a directory for a store that is watched itself: every upload would be the next file to upload."""
     if bucket.scheme != "file":

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tablesnap.cli import flags
-from tablesnap.cli.places import on_node_or_table
+from tablesnap.cli.places import of_the_store, on_node_or_table
 from tablesnap.cli.slips import bucket_of, expect_words
 from tablesnap.cli.words import Grammar, sort_out
 from tablesnap.errors import UsageError
@@ -55,6 +55,7 @@ class Against:
     paths: tuple[str, ...]  # absolute, links as they were given, for keys carry the names
     selection: Selection
     tolerate: float  # seconds that a file may be unprotected
+    avoid: tuple[str, ...] = ()  # where the store is, if that is a directory
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], now: datetime) -> Opt
     if given.read and given.sample is not None:
         raise UsageError("--read downloads everything, --sample a share of it; leave out one")
     bucket = bucket_of(words, "PATH")
-    against = _against(given)
+    against = _against(given, bucket)
     return Options(
         address=replace(bucket, prefix=""),
         store=flags.reading_options(given, environ),
@@ -143,7 +144,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], now: datetime) -> Opt
     )
 
 
-def _against(given: argparse.Namespace) -> Against | None:
+def _against(given: argparse.Namespace, bucket: Address) -> Against | None:
     if given.against is None:
         for flag, value in (("--tolerate", given.tolerate), ("-e", given.exclude), ("-i", given.include)):
             if value is not None:
@@ -157,7 +158,7 @@ def _against(given: argparse.Namespace) -> Against | None:
     # POSIX lets abspath keep two leading slashes; here they mean nothing.
     paths = dict.fromkeys("/" + os.path.abspath(path).lstrip("/") for path in given.against)
     selection = Selection(include=tuple(given.include or ()), exclude=tuple(given.exclude or ()))
-    return Against(tuple(paths), selection, given.tolerate or 0.0)
+    return Against(tuple(paths), selection, given.tolerate or 0.0, of_the_store(bucket))
 
 
 def _textfile(text: str) -> str:

@@ -66,7 +66,7 @@ class Beginner:
         table.look_ended = self._doing.now()
         if table.newest is not None and table.newest.seen_at is not None:
             table.last_index = now - max(0.0, (before - table.newest.seen_at).total_seconds())
-        self._reconciler.note_devices(table, listings)
+        self._reconciler.note_disks(table, listings)
         if self._may_resume(table, look):
             judged = self._resume(table, look)
         else:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from tablesnap.capture.listing import Disk
 from tablesnap.daemon.timing import Timing
 from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.index import Index, StoredFile
@@ -48,7 +49,7 @@ class Directory:
     point: Index | None = None  # the restore point of the whole table that `newest` is a part of, as found at start
     quiet: float = Timing.quiet  # seconds in which nothing must happen before its index is written
     strict: bool = False  # and no index is written without that
-    device: int | None = None  # the file system it was on at its last index
+    disk: Disk | None = None  # where it was at its last index
     locked: bool = False  # sstables are being streamed into it (2.0 to 2.2): what has come is not all
     named: frozenset[str] = frozenset()  # the keys the newest index names; replaced whole, as workers read it
     stored: dict[str, Stored] = field(default_factory=dict)

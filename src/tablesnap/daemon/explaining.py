@@ -26,6 +26,7 @@ from tablesnap.rules.txnlog import dead
 from tablesnap.rules.view import Name
 from tablesnap.store.port import Store
 from tablesnap.watch.hints import DirectoryHint
+from tablesnap.watch.links import Refusal, Tree, second_choices
 
 EVERYTHING = Selection(include=(re.compile(""),))
 
@@ -59,7 +60,7 @@ class Explainer:
 
     def explain(self) -> list[Explanation]:
         """Return what is to be said, sorted by path. Raises what the store raises."""
-        self._asked = self._find()
+        self._asked, refused = self._find()
         listings = {path: listing for path in self._asked if (listing := self._list(path)) is not None}
         left_out = self._left_out(listings)
         survey = self._survey([path for path in listings if path not in left_out])
@@ -76,7 +77,7 @@ class Explainer:
                 tables.setdefault(place_of(path).table, []).append(path)
             else:
                 found += self._explain_ordinary(path, listing, self._stored(path, survey))
-            found += _links(path, listing)
+            found += self._links(path, listing, refused)
         for directories in tables.values():
             found += self._explain_table(directories, listings, survey)
         found += self._not_there(listings)
@@ -85,19 +86,40 @@ class Explainer:
 
     # What is there.
 
-    def _find(self) -> dict[str, set[str] | None]:
-        asked: dict[str, set[str] | None] = {}
-        for path in self._settings.paths:
-            if os.path.isdir(path):
-                # A directory that cannot be listed is said to be so when it is looked at.
-                walk = os.walk(path, onerror=lambda error: asked.update({os.fspath(error.filename): None}))
-                asked.update({directory: None for directory, _, _ in walk})
+    def _find(self) -> tuple[dict[str, set[str] | None], Mapping[str, Refusal]]:
+        """Return what is asked about, and which links are not followed."""
+        tree = self._tree()
+        asked: dict[str, set[str] | None] = dict.fromkeys(tree.directories)
         for path in self._settings.paths:
             directory, name = os.path.split(path)
             names = asked.setdefault(directory, set()) if not os.path.isdir(path) else None
             if names is not None:
                 names.add(name)
-        return asked
+        return asked, tree.refused
+
+    def _tree(self) -> Tree:
+        """Return the directories as a daemon that starts now would watch them."""
+        paths = tuple(filter(os.path.isdir, self._settings.paths))
+        tree = Tree(paths, self._settings.avoid)
+        survey = self._survey([path for group in tree.contested for path in group]) if tree.contested else None
+        if survey is None:
+            return tree
+        return Tree(paths, self._settings.avoid, second_choices(tree.contested, survey.newest))
+
+    def _links(self, directory: str, listing: Listing, refused: Mapping[str, Refusal]) -> Iterator[Explanation]:
+        for name in listing.links:
+            path = os.path.join(directory, name)
+            refusal = refused.get(path)
+            if not os.path.exists(path):
+                yield Explanation(
+                    path, State.UNKNOWN, "a symbolic link to what is not there; is something not mounted?"
+                )
+            elif refusal is not None:
+                state = State.EXCLUDED if refusal.harmless else State.UNKNOWN
+                yield Explanation(path, state, f"a symbolic link, which is not followed: {refusal.why}")
+            elif path not in self._asked:
+                why = "a symbolic link to a file, which is not followed; name the directory of that as a PATH"
+                yield Explanation(path, State.EXCLUDED, why)
 
     def _list(self, path: str) -> Listing | None:
         try:
@@ -243,12 +265,6 @@ def directories_of(point: Index) -> set[str]:
 def _is_present(point: Index, table: _Table) -> bool:
     live = {name: files for name, files in table.chosen.items() if name[0] in directories_of(point)}
     return bool(point.live) and point.live == fingerprint_of(live)
-
-
-def _links(directory: str, listing: Listing) -> Iterator[Explanation]:
-    for name in listing.links:
-        path = os.path.join(directory, name)
-        yield Explanation(path, State.EXCLUDED, "a symbolic link, which is not followed; name its target as a PATH")
 
 
 def _readable(path: str, state: State, why: str) -> tuple[State, str]:

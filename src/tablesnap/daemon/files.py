@@ -95,10 +95,10 @@ class Files:
         if directory.locked:
             directory.last_event = self._doing.now()
             return
-        if directory.device not in (None, listing.device):
-            self._miss_device(directory)
+        if directory.disk not in (None, listing.disk):
+            self._miss_disk(directory)
             return
-        directory.device = listing.device
+        directory.disk = listing.disk
         if unknown and not overdue:
             return
         latest = self._doing.stamps.latest()
@@ -125,10 +125,10 @@ class Files:
         directory.newest = newest
         directory.named = frozenset(newest.keys(self._keys.below(directory.path)) if newest else ())
 
-    def _miss_device(self, directory: Directory) -> None:
+    def _miss_disk(self, directory: Directory) -> None:
         directory.changed_since = None
         log.error(
-            "%s is on another file system than at its last index; was a disk unmounted, or another mounted? Nothing is "
-            "recorded of it until the right one is back; if this one is right, send HUP",
+            "%s is on another file system than at its last index, or a link leads elsewhere now; was a disk unmounted, "
+            "or another mounted? Nothing is recorded of it until the right one is back; if this one is right, send HUP",
             directory.path,
         )

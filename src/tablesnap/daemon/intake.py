@@ -146,7 +146,7 @@ class Intake:
                 directory.unlooked.setdefault(name, Seen(one.size, self._now()))
 
     def list_directory(self, directory: Directory) -> Listing | None:
-        """List *directory*, and say which links are not followed. None: it cannot be listed."""
+        """List *directory*, and say which links to files are not followed. None: it cannot be listed."""
         try:
             listing = look_at_directory(directory.path)
         except (FileNotFoundError, NotADirectoryError):
@@ -167,12 +167,20 @@ class Intake:
             return None
         self._unlistable.discard(directory.path)
         for link in listing.links:
-            path = os.path.join(directory.path, link)
-            if path not in self._links_told:
-                self._links_told.add(path)
-                log.warning("%s is a symbolic link and is not followed; name its target as a PATH to back it up", path)
+            self._tell_of_link(os.path.join(directory.path, link))
         self._recognise(directory, listing.files)
         return listing
+
+    def _tell_of_link(self, path: str) -> None:
+        """Say that a link to a file is not followed. Of a directory the watcher says so, if it does not follow that."""
+        if path in self._links_told:
+            return
+        self._links_told.add(path)
+        if os.path.exists(path) and not os.path.isdir(path):
+            log.warning(
+                "%s is a symbolic link to a file and is not followed; to back that up, name its directory as a PATH",
+                path,
+            )
 
     def _ordinary(self, directory: Directory, files: Mapping[str, Incarnation]) -> dict[str, Incarnation]:
         """Return what of *files* is backed up one by one: in a table's directory, what is no sstable's."""

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 
 from tablesnap.capture.listing import Listing
@@ -12,9 +13,10 @@ from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.table import Part, Parts, Table
 from tablesnap.daemon.witness import ADDITION_RANK, Witness
 from tablesnap.rules import sstable
+from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.place import place_of
 from tablesnap.rules.txnlog import REPLACING, TAKES_ROWS_AWAY, Kind, dead
-from tablesnap.rules.view import Name
+from tablesnap.rules.view import Name, Sstable
 from tablesnap.units import spell_count
 
 log = logging.getLogger(__name__)
@@ -41,15 +43,31 @@ class Reconciler:
             if not self._is_on_its_disk(table, path, listing):
                 self.miss(table, path)
                 looked = None
+        if looked is not None:
+            table.seen = _data_of(looked[1])
         return looked
 
     def _is_on_its_disk(self, table: Table, path: str, listing: Listing) -> bool:
-        return table.devices.get(path, listing.device) == listing.device
+        """Say whether *path* is on the disk it was on, or on another one with the same sstables: they were moved."""
+        if table.disks.get(path, listing.disk) == listing.disk:
+            return True
+        live = [one for one in table.history.live if one.directory == path]
+        if not live or not all(_is_moved(table, one, listing) for one in live):
+            return False
+        log.info("%s: the sstables of %s are in %s now", table.name, path, listing.disk.real)
+        table.disks[path] = listing.disk
+        for one in live:
+            # They are other inodes, and the same lives.
+            for part in table.parts[one].parts.values() if one in table.parts else ():
+                here = listing.files.get(part.name)
+                if here is not None and here.same_as(replace(part.incarnation, inode=None)):
+                    part.incarnation = here
+        return True
 
-    def note_devices(self, table: Table, listings: Listings) -> None:
-        """Remember which file system each directory was on."""
+    def note_disks(self, table: Table, listings: Listings) -> None:
+        """Remember where each directory was."""
         for path, listing in listings.items():
-            table.devices.setdefault(path, listing.device)
+            table.disks.setdefault(path, listing.disk)
 
     def question_suspects(self, table: Table, now: float) -> None:
         """Ask the logs, and if they do not know the disk, about what nothing explained in time."""
@@ -122,7 +140,7 @@ class Reconciler:
         if missed:
             self.misses_something(table, look)  # what was missed is taken in: is there a doubt left?
         self._holder.note_moved(table, look)
-        self.note_devices(table, listings)
+        self.note_disks(table, listings)
 
     def _put_off(self, table: Table, name: Name, look: TableLook, now: float) -> None:
         del table.suspects[name]
@@ -253,6 +271,27 @@ class Reconciler:
         table.absent.discard(directory)
         ripe = self._doing.now() - self._doing.timing.suspect
         table.suspects |= {one.name: ripe for one in table.history.live if one.directory == directory}
+
+
+def _data_of(listings: Listings) -> dict[str, Incarnation]:
+    """Return the Data.db files that are listed, by path."""
+    return {
+        os.path.join(directory, name): one
+        for directory, listing in listings.items()
+        for name, one in listing.files.items()
+        if name.endswith(sstable.DATA)
+    }
+
+
+def _is_moved(table: Table, one: Sstable, listing: Listing) -> bool:
+    """Say whether the *listing* of another directory has this very sstable: by name, size and modification time."""
+    name = one.stem + sstable.DATA
+    here, parts = listing.files.get(name), table.parts.get(one)
+    if parts is not None and name in parts.parts:
+        known: Incarnation | None = parts.parts[name].incarnation
+    else:
+        known = table.seen.get(os.path.join(one.directory, name))  # compaction made it: it is not needed
+    return here is not None and known is not None and here.same_as(replace(known, inode=None))
 
 
 def reborn(table: Table, look: TableLook) -> set[Name]:

@@ -57,6 +57,7 @@ from tablesnap.upload.pool import Pool, Trouble
 from tablesnap.upload.turns import Turns
 from tablesnap.watch.hints import DirectoryGone, DirectoryHint, FileHint, Happening, Hint, LookEverywhere, Started
 from tablesnap.watch.inotify import Watcher
+from tablesnap.watch.links import second_choices
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,12 @@ class Daemon:
         self._hints_lost = False
         self._directories: dict[str, Directory] = {}
         self._watcher = Watcher(
-            settings.paths, self._hear, self._now, recursive=settings.recursive, auto_add=settings.auto_add
+            settings.paths,
+            self._hear,
+            self._now,
+            recursive=settings.recursive,
+            auto_add=settings.auto_add,
+            avoid=settings.avoid,
         )
         self._pins = Pins(most=pins_within(raise_file_limit()))
         self._witness = Witness(self._pins, self._inbox.put, self._now)
@@ -248,7 +254,7 @@ class Daemon:
                 self._heed_recorded(message)
             case Rescan():
                 for directory in self._directories.values():
-                    directory.device = None  # whoever asks has seen to it that the right disk is there
+                    directory.disk = None  # whoever asks has seen to it that the right disk is there
                 for table in self._tables.tables.values():
                     self._tables.try_again(table)
                 self._rescan("that was asked for")
@@ -403,12 +409,13 @@ class Daemon:
         if not self._settings.recursive:
             self._warn_of_what_is_below()
         self._started = True
+        self._teller.contested = started.contested
         self._supervisor.ready()
         self._teller.started()
         self._questions.survey(
             Surveying(
                 self._settings.paths,
-                tuple(self._directories),
+                (*self._directories, *{path for group in started.contested for path in group}),
                 frozenset(
                     self._keys.plain(os.path.join(directory.path, name))
                     for directory in self._directories.values()
@@ -454,9 +461,16 @@ class Daemon:
                 judged += self._begin_table(table, surveyed.survey.taken)
                 self._supervisor.alive()
         if surveyed.asked.at_start:
+            self._decide_contested(surveyed.survey.newest)
             self._teller.judged(judged)
             for directory in self._directories.values():
                 delete_stored(directory, self._settings)
+
+    def _decide_contested(self, indexed: Collection[str]) -> None:
+        """Have each directory that several links reach watched under one path: if it can be, one that has an index."""
+        if self._teller.contested:
+            self._watcher.decide(second_choices(self._teller.contested, indexed))
+            self._teller.contested = ()
 
     def _heed_finished(self, finished: Finished) -> None:
         task, result = finished.task, finished.result

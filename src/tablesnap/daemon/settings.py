@@ -11,6 +11,7 @@ class Settings:
 
     paths: tuple[str, ...]  # absolute, normalised, links not resolved: keys carry the name the operator gave
     node: str
+    avoid: tuple[str, ...] = ()  # where the store itself is: no link is followed to there
     prefix: str = ""  # glued in front of the node's name as it is
     separator: str = ":"
     recursive: bool = False

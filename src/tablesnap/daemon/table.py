@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from tablesnap.capture.listing import Disk
 from tablesnap.capture.pin import Pin
 from tablesnap.daemon.directory import Directory
 from tablesnap.daemon.timing import Timing
@@ -93,7 +94,11 @@ class Table:
     base_asked_at: float = 0.0  # when to ask again whether one is due
     base_wanted: str = ""  # why a base is due, besides the history's own reasons
     absent: set[str] = field(default_factory=set)  # directories whose sstables went without a cause
-    devices: dict[str, int] = field(default_factory=dict)  # which file system each directory was on
+    disks: dict[str, Disk] = field(default_factory=dict)  # where each directory was
+    seen: dict[str, Incarnation] = field(default_factory=dict)  # every Data.db at the last look, by path
+    vanished: dict[str, float] = field(
+        default_factory=dict
+    )  # directories that went, and may have been moved: since when
     doubted: float | None = None  # since when the disk has not been what the history says
     unexplained: set[str] = field(default_factory=set)  # stems that went without a transaction, to be said once
     newest: Index | None = None

@@ -19,7 +19,7 @@ from tablesnap.daemon.timing import Timing
 from tablesnap.daemon.witness import Witness
 from tablesnap.rules import sstable
 from tablesnap.rules.keys import Keys
-from tablesnap.rules.place import is_copies_of, is_scratch, place_of
+from tablesnap.rules.place import is_copies_of, is_scratch, is_within, place_of
 from tablesnap.rules.txnlog import REPLACING, TAKES_ROWS_AWAY
 
 log = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ class Tables:
         above = os.path.dirname(path)
         if not (above in self._left_out or is_copies_of(path, parent_holds_sstables=_holds_sstables(known.get(above)))):
             return False
-        if any(is_below(path, asked) and place_of(asked).copies for asked in self._settings.paths):
+        if any(is_within(path, asked) and place_of(asked).copies for asked in self._settings.paths):
             return False
         patterns = [pattern.pattern for pattern in self._settings.selection.include]
         if any(word in pattern for pattern in patterns for word in ("snapshots", "backups")):
@@ -135,7 +135,7 @@ class Tables:
 
     def try_again(self, table: Table) -> None:
         """Try again what was given up, and believe the disks that are there now."""
-        table.devices.clear()
+        table.disks.clear()
         self._holder.expect(table)
         for parts in table.parts.values():
             if parts.sstable in table.needed and any(part.given_up for part in parts.parts.values()):
@@ -161,11 +161,17 @@ class Tables:
         if table is None:
             return
         holds = any(one.directory == directory.path for one in table.history.live) or not table.begun
-        if holds and directory.path not in table.truncated:
+        if not holds or directory.path in table.truncated:
+            self._await_last_point(table, directory.path)
+        elif table.begun:
+            table.vanished.setdefault(directory.path, self._doing.now())
+            table.doubt(self._doing.now())
+        else:
             self._reconciler.miss(table, directory.path)
-            return
+
+    def _await_last_point(self, table: Table, path: str) -> None:
         # What a truncate or drop has taken away is in the table's last restore point, and may yet be on its way there.
-        table.leaving.add(directory.path)
+        table.leaving.add(path)
         self._holder.stir(table)
 
     def heed_log_gone(self, table: Table, gone: LogGone) -> None:
@@ -194,6 +200,8 @@ class Tables:
                 table.look_at = now + self.timing.absent_every  # nothing announces a disk that is mounted again
             if table.suspects:
                 self._reconciler.question_suspects(table, now)
+            if table.vanished:
+                self._miss_the_vanished(table, now)
             if table.moved:
                 self._holder.look_at_moved(table, now)
             if table.begun:
@@ -202,6 +210,20 @@ class Tables:
                 self._holder.tidy(table)
             if table.leaving:
                 self._let_leave(table, now)
+
+    def _miss_the_vanished(self, table: Table, now: float) -> None:
+        """Look at the directories that are back, on another disk perhaps, and say which have been gone for too long."""
+        live = {one.directory for one in table.history.live}
+        for path, since in list(table.vanished.items()):
+            if path in self._watched.get(table.name, {}):
+                table.look_at = now
+            elif path not in live or path in table.truncated:
+                self._await_last_point(table, path)
+            elif now - since >= self.timing.moved:
+                self._reconciler.miss(table, path)
+            else:
+                continue
+            del table.vanished[path]
 
     def _let_leave(self, table: Table, now: float) -> None:
         """Forget the directories that are gone once all that was there is recorded; with the last of them the table.
@@ -215,7 +237,7 @@ class Tables:
         for path in going:
             table.leaving.discard(path)
             del table.directories[path]
-            table.devices.pop(path, None)
+            table.disks.pop(path, None)
         if not table.directories:
             for parts in table.parts.values():
                 self._holder.release(parts)
@@ -240,8 +262,3 @@ def quiet_of_copies(directory: str, names: Iterable[str], timing: Timing) -> flo
     if "manifest.json" in held or "/snapshots/" not in directory:
         return timing.suspect
     return timing.snapshot
-
-
-def is_below(path: str, directory: str) -> bool:
-    """Say whether *path* is *directory* or something in it."""
-    return path == directory or path.startswith(directory.rstrip("/") + "/")

@@ -1,6 +1,7 @@
 """Tell the log and the supervisor how the daemon fares: what was done, what waits, and what keeps it from the store."""
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Mapping
 
 from tablesnap.daemon.announcing import Announcer, Recordings
@@ -15,6 +16,7 @@ from tablesnap.daemon.waiting import Waiting, is_anything_waiting, spell_unprote
 from tablesnap.rules.index import Index
 from tablesnap.units import spell_count, spell_seconds, spell_size
 from tablesnap.upload.pool import Cause, Trouble, joined
+from tablesnap.watch.links import Groups
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ class Teller:
         self._recordings = Recordings()
         self._done = _Done()
         self._started = self._answered = False
+        self.contested: Groups = ()  # until it is decided under which of its paths each of these directories is kept
         self._behind = False  # it was said that something waits, and not yet that all is stored
         self._begun = now()
         self._next_status = 0.0
@@ -143,6 +146,7 @@ class Teller:
         return is_kept_back
 
     def _report(self, now: float) -> None:
+        self._report_contested()
         waiting, troubles = self._waiting(), self._joined()
         self._behind = self._behind or waiting.files > 0
         for one in troubles:
@@ -156,8 +160,18 @@ class Teller:
         if waiting and not troubles and not self._backlog.files:
             log.info("%s", spell_waiting(waiting, now))
 
+    def _report_contested(self) -> None:
+        contested = {path for group in self.contested for path in group}
+        for group in self.contested:
+            if os.path.dirname(group[0]) not in contested:
+                log.error(
+                    "%s: nothing below is backed up yet. These links lead to one directory, and the store has not said "
+                    "which of them it knows",
+                    " and ".join(group),
+                )
+
     def _say_if_all_is_stored(self) -> None:
-        if not self._behind or self._backlog.files or self._announcer.has_more:
+        if not self._behind or self._backlog.files or self._announcer.has_more or self.contested:
             return
         directories, tables = self._directories.values(), self._tables()
         if is_anything_waiting(directories, tables):

@@ -23,6 +23,7 @@ class Timing:
     suspect: float = 1.0  # how long nothing must move before what no transaction explains is acted on
     after_look: float = 1.0  # how long after a look transactions are told that the look has taken in
     absent_every: float = 10.0  # how often it looks whether sstables that went without a cause are back
+    moved: float = 3.0  # how long a directory may be gone that was moved to another disk, until a link takes its place
     record_again: float = 0.5  # between two tries to record a table
     base_again: float = 0.5  # between two tries to begin a base
     index_flushes: float = 1.0  # how long an addition waits for the flushes of its secondary indexes

@@ -5,13 +5,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from tablesnap.catalog.finding import is_within
 from tablesnap.catalog.timeline import Timeline
 from tablesnap.purge.listing import Held, list_history
 from tablesnap.purge.objects import Objects
 from tablesnap.purge.reading import Indexes, read_indexes
 from tablesnap.rules.keys import Keys, directory_of
 from tablesnap.rules.order import in_order
+from tablesnap.rules.place import is_within
 from tablesnap.rules.points import Fault
 from tablesnap.rules.purging import Fate, Proof, Record, Retention, Stored, plan_forgetting, why_forgotten
 from tablesnap.store.port import Listed, Store

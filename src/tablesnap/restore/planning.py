@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tablesnap.catalog.finding import is_within
 from tablesnap.download.one import Fetch
 from tablesnap.download.owner import PERMISSIONS, NumericOwner
 from tablesnap.restore import ground, owning
@@ -17,6 +16,7 @@ from tablesnap.restore.plan import Different, Plan
 from tablesnap.restore.removing import plan_removals, users_of
 from tablesnap.restore.request import Request
 from tablesnap.rules import sstable
+from tablesnap.rules.place import is_within
 from tablesnap.rules.placing import Layout, Part, Placed, Placement, place
 from tablesnap.store.port import Store
 from tablesnap.units import spell_count

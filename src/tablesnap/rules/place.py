@@ -58,6 +58,11 @@ def is_scratch(directory: str) -> bool:
     return _SCRATCH.fullmatch(posixpath.basename(directory)) is not None
 
 
+def is_within(path: str, directory: str) -> bool:
+    """Say whether *path* is *directory* or below it; both are tidy."""
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
+
+
 def tidy(path: str) -> str:
     """Return an absolute *path* without what a shell's completion or a careless hand adds: slashes."""
     return re.sub("/+", "/", path).rstrip("/") or "/"

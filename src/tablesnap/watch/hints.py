@@ -43,6 +43,7 @@ class Started:
 
     directories: int
     unwatched: int = 0  # of these, how many have no watch and are looked at instead
+    contested: tuple[tuple[str, ...], ...] = ()  # of each directory that several links reach: its paths, none watched
 
 
 @dataclass(frozen=True)
