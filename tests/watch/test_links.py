@@ -1,6 +1,7 @@
 """Links to directories below a PATH are followed, and each directory is watched once, under one path."""
 
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -434,12 +435,15 @@ def test_the_work_grows_with_the_number_of_nested_directories_and_not_with_its_s
 
 
 def test_directories_nested_deeper_than_functions_may_be_are_watched(tmp_path: Path, start: Start) -> None:
-    last = nest(tmp_path, 1200)
-
-    watch = start(tmp_path)
-
-    write(Path(last) / "a")
-    watch.wait_for(Path(last) / "a")
+    deep = tmp_path / "deep"
+    deep.mkdir()
+    try:
+        last = nest(deep, 1200)
+        watch = start(deep)
+        write(Path(last) / "a")
+        watch.wait_for(Path(last) / "a")
+    finally:
+        subprocess.run(["rm", "-r", deep], check=True)  # Python calls a function for each level of them
 
 
 def test_directories_that_were_found_by_looking_are_not_looked_at_again_for_each_event(
