@@ -419,7 +419,7 @@ def test_what_happens_while_the_queue_overflows_is_found_by_looking(
 def run_where(script: str, *command: str, limit_files: int | None = None) -> str:
     """Run *script* in a process of its own, in which a watcher's hints are gathered by a `Listener`."""
     prologue = """
-        import logging, os, sys, threading, time
+        import inotify_simple, logging, os, sys, threading, time
         from pathlib import Path
         from tablesnap.watch import inotify
         from tests.watch.test_inotify import Listener, wait_until, write
@@ -519,7 +519,7 @@ def test_without_a_descriptor_for_inotify_the_limit_is_named_and_all_is_found_by
 
     said = run_where(
         """
-        inotify.INotify().close()  # finds the C library, for which it needs descriptors
+        inotify_simple.INotify().close()  # finds the C library, for which it needs descriptors
         held = []
         try:
             while True:

@@ -13,6 +13,9 @@ class PathSet:
     def __contains__(self, path: str) -> bool:
         return path in self._members
 
+    def __len__(self) -> int:
+        return len(self._members)
+
     def add(self, path: str) -> None:
         """Have *path* in the set."""
         self._members.add(path)
