@@ -12,6 +12,7 @@ from tablesnap.errors import AlreadyStored
 from tablesnap.rules.index import Index, Owner, StoredFile
 from tablesnap.rules.index_parts import join
 from tablesnap.rules.keys import Keys
+from tablesnap.rules.writers import Writer
 from tablesnap.store.file import FileStore
 from tablesnap.store.memory import MemoryStore
 from tablesnap.store.port import Content, Store
@@ -42,6 +43,13 @@ class Past:
         directory.mkdir(parents=True, exist_ok=True)
         return cls(FileStore(str(directory)), lambda when, key: _date(directory / key, when), node)
 
+    def run(self, name: str, *directories: str, host: str = "node1") -> "Past":
+        """Return the same past, as another run of the daemon goes on with it that begins now."""
+        other = Past(self.store, self._set_clock, self.keys.node)
+        other._catalog = Catalog(self.store, self.keys, Writer(f"machine of {host}", host, name))
+        other._catalog.survey(["/"], directories)
+        return other
+
     def sstable(self, directory: str, generation: int, when: datetime) -> dict[str, StoredFile]:
         """Store an sstable, unless it is there, and return what an index says of it."""
         return {
@@ -63,6 +71,7 @@ class Past:
         taken_at: datetime,
         *,
         seen_at: datetime | None = None,
+        stored_at: datetime | None = None,
         missing: Sequence[str] = (),
         unexplained: Sequence[str] = (),
     ) -> tuple[str, ...]:
@@ -82,10 +91,11 @@ class Past:
             )
             for place, (directory, files) in enumerate(held.items())
         ]
-        self._set_clock(seen_at, "")
+        stored_at = stored_at or seen_at
+        self._set_clock(stored_at, "")
         written = self._catalog.write_restore_point([join(parts), *parts[1:]])
         for key in written:
-            self._set_clock(seen_at, key)
+            self._set_clock(stored_at, key)
         return written
 
     def table(self, directory: str, generations: Sequence[int], when: datetime) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from tests.rules.test_keys import names, paths
 
 from tablesnap.errors import UnreadableIndex
 from tablesnap.rules.index import Index, Owner, StoredFile, decode, encode, names_for_1x, newest_file
+from tablesnap.rules.writers import Writer
 
 BELOW = "n:/d/"
 OWNER = Owner(uid=1, gid=2, user="cassandra", group="cassandra")
@@ -72,6 +73,7 @@ def indexes(draw: st.DrawFn) -> Index:
         seen_at=draw(moments),
         until=draw(st.none() | moments),
         serial=draw(st.none() | st.integers(0, 2**53)),
+        writer=draw(st.none() | st.builds(Writer, machine=texts, host=texts, run=texts)),
         next=tuple(draw(st.lists(texts, max_size=3))),
         live=draw(texts),
         others={

@@ -143,6 +143,80 @@ def test_an_index_that_cannot_be_read_is_a_fault(past: Past, body: bytes, why: s
     assert checked.verified == ago(5)
 
 
+def test_two_daemons_that_wrote_by_turns_are_a_fault_and_what_they_stored_is_right(past: Past) -> None:
+    one, other = past.run("one", USERS), past.run("other", USERS, host="node2")
+    for hours, run in ((9, one), (8, other), (7, one), (6, one), (5, other)):
+        run.table(USERS, [1], ago(hours))
+
+    [checked] = check(past)
+
+    [writers, serial] = checked.findings
+    assert (writers.kind, writers.path, writers.points, writers.newest) == (Kind.WRITERS, USERS, 3, ago(5))
+    assert "run one on node1" in writers.what
+    assert "run other on node2" in writers.what
+    assert (serial.kind, serial.path, serial.points) == (Kind.SERIAL, USERS, 2)
+    assert checked.verified == ago(5)
+
+
+def test_a_machine_that_another_one_replaced_is_no_fault(past: Past) -> None:
+    for hours, name, host in ((9, "one", "node1"), (7, "two", "node1"), (5, "three", "node2"), (3, "four", "node1")):
+        run = past.run(name, USERS, host=host)
+        run.table(USERS, [1], ago(hours))
+        run.table(USERS, [1, 2], ago(hours - 1))
+
+    assert findings(past) == []
+
+
+def test_a_daemon_for_each_disk_is_no_fault(past: Past) -> None:
+    disks = [f"/disk{number}/shop/users-{'5a1c395e' * 4}" for number in (1, 2)]
+    runs = [past.run(f"of {disk}", disk) for disk in disks]
+    for hours in (9, 7, 5):
+        for run, disk in zip(runs, disks, strict=True):
+            run.table(disk, [1], ago(hours))
+
+    assert findings(past) == []
+
+
+def test_writers_are_told_apart_in_a_copy_by_what_the_indexes_say(past: Past) -> None:
+    # All objects of a copy may have one date, or such as contradict the order.
+    for hours, name in ((9, "one"), (7, "two"), (5, "three")):
+        run = past.run(name, USERS)
+        run.table(USERS, [1], ago(hours))
+        run.table(USERS, [1, 2], ago(hours - 1))
+    copy = Past.in_memory()
+    for place, listed in enumerate(sorted(past.store.list(""), key=lambda one: one.key)):
+        copy.garbage(listed.key, b"".join(past.store.read(listed.key)), NOW + timedelta(minutes=place))
+
+    assert findings(copy) == []
+
+
+def test_two_indexes_with_one_serial_are_a_fault(past: Past) -> None:
+    past.table(USERS, [1], ago(9))
+    second = past.run("second", USERS)
+    past.table(USERS, [1, 2], ago(7))
+    [key] = second.table(USERS, [1, 2, 3], ago(5))
+
+    [found] = findings(past)
+
+    assert (found.kind, found.key, found.path, found.points) == (Kind.SERIAL, key, USERS, 1)
+    assert "serial 2" in found.what
+
+
+def test_restore_points_of_the_future_are_one_fault_and_can_be_restored(past: Past) -> None:
+    past.table(USERS, [1], ago(9))
+    held = {USERS: past.sstable(USERS, 2, ago(7))}
+    for hours in (7, 5):
+        index = past.point(held, ago(hours) + timedelta(days=365), stored_at=ago(hours))
+    past.table(USERS, [1, 2, 3], ago(3))
+
+    [checked] = check(past)
+
+    [found] = checked.findings
+    assert (found.kind, found.key, found.path, found.points) == (Kind.FUTURE, index[0], USERS, 2)
+    assert "8760.0 h after the store received it" in found.what
+    assert checked.verified == ago(3)
+
+
 class Rotten(Around):
     """Gives another byte in the middle of an object than it has taken in."""
 

@@ -8,11 +8,13 @@ from datetime import datetime, timedelta
 from threading import Lock
 
 from tablesnap.catalog.newest import UNREADABLE, Candidates, NewestFinder, unreadable
+from tablesnap.catalog.strangers import Strangers
 from tablesnap.errors import AlreadyStored, NoSuchObject, UnreadableIndex
 from tablesnap.rules.index import Index, StoredFile, decode, encode, newest_file
 from tablesnap.rules.index_parts import newest_of, project
 from tablesnap.rules.keys import Keys, directory_of, index_key, is_index
 from tablesnap.rules.taken import LatestName, is_free, later_of, name_of, name_of_index, to_be_told
+from tablesnap.rules.writers import Writer
 from tablesnap.store.port import Content, Store
 
 log = logging.getLogger(__name__)
@@ -37,11 +39,13 @@ class Survey:
 
 
 class Catalog:
-    """The indexes of one node in one store."""
+    """The indexes of one node in one store; *writer* is who writes them."""
 
-    def __init__(self, store: Store, keys: Keys) -> None:
+    def __init__(self, store: Store, keys: Keys, writer: Writer | None = None) -> None:
         self._store = store
         self._keys = keys
+        self._writer = writer
+        self.strangers = Strangers(store, keys, self.read, writer)
         self._finder = NewestFinder(store, self.read)
         self._serials: dict[str, int] = {}  # by directory path, the highest that is known of its table
         self._latest_names: dict[str, LatestName] = {}  # by directory path; one that is not in it has no index
@@ -85,6 +89,7 @@ class Catalog:
         newest = {directory: _part(points[directory], directory, one.index) for directory, one in found.items()}
         for directory, one in found.items():
             self._note_serial([directory, *points[directory].covers], one.highest)
+            self.strangers.begin(directory, indexes[directory].newest, one.highest)
         return newest, {directory: points[directory] for directory, part in newest.items() if part is not UNREADABLE}
 
     def write_restore_point(self, indexes: Sequence[Index]) -> tuple[str, ...]:
@@ -93,7 +98,7 @@ class Catalog:
         The first of *indexes* holds the files of all directories, each of the others is its directory's part of it.
         Raises what the store raises; to do it again, with the same *indexes*, is safe.
         """
-        first, *others = indexes
+        first, *others = (replace(index, writer=self._writer) for index in indexes)
         directories = [*first.covers, *(index.directory for index in indexes)]
         serial = self._next_serial(directories)
         # The one with the files first, because whoever sees an index that names it must find it there.
@@ -136,10 +141,12 @@ class Catalog:
         content = Content.of(encode(index, directory_key))
         for key in _names(newest, directory_key, index.seen_at, is_free=is_free(name, latest)):
             try:
+                self.strangers.note(index.directory, key)
                 self._store.create(key, content, content_type="application/json")
             except AlreadyStored:
                 if not self._holds(key, content):
-                    continue  # two that see the same directory
+                    self.strangers.suspect(index.directory, key)
+                    continue
                 # By an earlier try, whose answer was lost.
             self._note_name(index.directory, name)
             return key

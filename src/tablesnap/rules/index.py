@@ -17,6 +17,7 @@ from tablesnap.rules import sstable
 from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.keys import directory_of
 from tablesnap.rules.taken import LatestName
+from tablesnap.rules.writers import Writer
 
 FORMAT = 2
 _OURS = "tablesnap"
@@ -69,6 +70,7 @@ class Index:
     # Up to then no commit is known that it lacks; None: nobody looked. Not before `taken_at`.
     until: datetime | None = None
     serial: int | None = None  # one more than the highest known of the table; None: written by an older version
+    writer: Writer | None = None  # None: likewise
     next: tuple[str, ...] = ()  # keys of a base that is being stored; a purge counts them as named
     live: str = ""  # fingerprint of what was live
     others: Mapping[str, Mapping[str, StoredFile]] = field(default_factory=dict)  # by absolute directory, then by name
@@ -139,6 +141,7 @@ def encode(index: Index, directory_key: str) -> bytes:
         "seen_at": field_of.spell(index.seen_at),
         **({} if index.until is None else {"until": field_of.spell(index.until)}),
         **({} if index.serial is None else {"serial": index.serial}),
+        **({} if index.writer is None else {"writer": _spell_writer(index.writer)}),
         "missing": list(index.missing),
         "pending": list(index.pending),
         "owners": [[owner.uid, owner.gid, owner.user, owner.group] for owner in owners],
@@ -210,6 +213,7 @@ def _ours(directory: str, names: tuple[str, ...], ours: dict[str, Any], director
         seen_at=field_of.moment(ours["seen_at"]),
         until=field_of.moment(ours["until"]) if "until" in ours else None,
         serial=field_of.natural(ours["serial"]) if "serial" in ours else None,
+        writer=_writer(field_of.members(ours["writer"])) if "writer" in ours else None,
         next=field_of.texts(ours["next"]),
         live=field_of.text(ours["live"]),
         others={other: _other(part, owners) for other, part in field_of.members(ours.get("others", {})).items()},
@@ -223,6 +227,16 @@ def _ours(directory: str, names: tuple[str, ...], ours: dict[str, Any], director
     if index.whole and (index.files or index.others):
         raise ValueError("it has files of its own, and another index for its files")
     return index
+
+
+def _spell_writer(writer: Writer) -> dict[str, str]:
+    return {"machine": writer.machine, "host": writer.host, "run": writer.run}
+
+
+def _writer(spelt: Mapping[str, object]) -> Writer:
+    return Writer(
+        machine=field_of.text(spelt["machine"]), host=field_of.text(spelt["host"]), run=field_of.text(spelt["run"])
+    )
 
 
 def _latest_name(spelt: object) -> LatestName:

@@ -11,6 +11,7 @@ from tablesnap.rules.index import FORMAT, Index, Owner, StoredFile
 from tablesnap.rules.keys import directory_of
 from tablesnap.rules.order import believed
 from tablesnap.rules.taken import LatestName, later_of, name_of_index
+from tablesnap.rules.writers import Writer
 
 # What stands below a table's directory and is no file: 1.x listed it with the files, by its name.
 _BELOW = ("snapshots", "backups")
@@ -57,6 +58,7 @@ class RestorePoint:
     until: datetime  # up to then no commit is known that it lacks; where nobody said so, taken_at
     stored_at: datetime  # the store's date of its index
     serial: int | None = None
+    writer: Writer | None = None  # who wrote its index
     ahead: timedelta = timedelta(0)  # how much later than is believed the index says that it was taken
     node: str = ""
     files: tuple[KeptFile, ...] = ()
@@ -64,6 +66,9 @@ class RestorePoint:
     unexplained: tuple[str, ...] = ()
     next: tuple[str, ...] = ()  # keys of what was stored already, and joins a later restore point
     covers: tuple[str, ...] = ()  # the directories it speaks of
+    recorded: tuple[
+        str, ...
+    ] = ()  # of these, those that the index under `key` speaks of, whose serial and writer it has
     doubts: tuple[Fault, ...] = ()  # where it is put together from several indexes: those that cannot be read
     latest_name: LatestName = None  # of all names that an index of its directory was named after, itself included
     format: int = FORMAT
@@ -104,6 +109,7 @@ def point_of(index: Index, key: str, stored_at: datetime) -> RestorePoint:
         until=max(taken_at, believed(index.until or claimed, stored_at)),
         stored_at=stored_at,
         serial=index.serial,
+        writer=index.writer,
         ahead=claimed - taken_at,
         node=index.node,
         files=tuple(
@@ -113,6 +119,7 @@ def point_of(index: Index, key: str, stored_at: datetime) -> RestorePoint:
         unexplained=tuple(posixpath.join(index.directory, stem) for stem in index.unexplained),
         next=index.next,
         covers=index.covers or tuple(everywhere),
+        recorded=index.covers or tuple(everywhere),
         latest_name=later_of(index.latest_name, name_of_index(key)),
     )
 

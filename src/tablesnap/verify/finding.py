@@ -16,6 +16,9 @@ class Kind(Enum):
     MISSING = "missing"  # the index itself says of the file that it was not stored
     UNREADABLE = "unreadable"  # an index cannot be read, so what it records cannot be restored
     NOTHING = "nothing"  # there is no restore point that is right
+    FUTURE = "future"  # the index says that it was taken after the store received it
+    SERIAL = "serial"  # two indexes have one place in the order of restore points
+    WRITERS = "writers"  # two daemons wrote by turns
     UNPROTECTED = "unprotected"  # it is live on the disk, and in no restore point
     UNCHECKED = "unchecked"  # it could not be found out
 

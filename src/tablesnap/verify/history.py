@@ -12,12 +12,14 @@ from tablesnap.catalog.timeline import Timeline
 from tablesnap.errors import NoSuchObject, StoreError
 from tablesnap.rules import sstable
 from tablesnap.rules.keys import directory_of
+from tablesnap.rules.order import AHEAD
 from tablesnap.rules.points import KeptFile, RestorePoint
 from tablesnap.store.port import Listed, Store
-from tablesnap.units import spell_count
+from tablesnap.units import spell_count, spell_seconds
 from tablesnap.verify.digest import is_digest
 from tablesnap.verify.finding import Finding, Kind, Proof
 from tablesnap.verify.objects import Verdict
+from tablesnap.verify.order import OrderCheck
 
 _READERS = 4  # of indexes, at a time
 _AHEAD = 64  # objects that are waited for at a time
@@ -75,7 +77,7 @@ class _Found:
 class HistoryCheck:
     """The check of one *timeline* of a *node*. For one thread; the objects are checked by those of *tools*.
 
-    Memory grows with the number of objects in the directories of the timeline, by some 400 bytes each.
+    Memory grows with the number of objects in the directories of the timeline, and of indexes, by some 400 bytes each.
     """
 
     def __init__(self, node: str, timeline: Timeline, tools: Tools) -> None:
@@ -87,6 +89,7 @@ class HistoryCheck:
         self._wrong: dict[bytes, Verdict] = {}  # those of them that are not true
         self._counted: set[bytes] = set()  # objects; two indexes may claim different things of one
         self._paths = {one.key: path for path, one in timeline.directories.items()}
+        self._order = OrderCheck()
         self._found = _Found()
 
     def run(self) -> Checked:
@@ -115,16 +118,16 @@ class HistoryCheck:
         )
 
     def _look_at(self, point: RestorePoint) -> None:
+        self._order.note(point)
         wrong = [*self._of_index(point), *self._of_files(point)]
-        if not wrong:
-            if self._found.verified is None:
-                self._found.verified = point.until
-            return
-        if self._is_forgotten(point):
+        if not wrong and self._found.verified is None:
+            self._found.verified = point.until
+        wrong += _of_moment(point)  # what it names can be restored all the same
+        if not wrong or self._is_forgotten(point):
             return
         for kind, key, path, what in wrong:
-            # What was never stored has no object; the key is that of whichever index says so.
-            same = (kind, path, "" if kind is Kind.MISSING else key)
+            # Of these the key is that of whichever index says so: what was never stored has no object.
+            same = (kind, path, "" if kind in (Kind.MISSING, Kind.FUTURE) else key)
             self._found.damages.setdefault(same, _Damage(key, what, point.taken_at)).points += 1
 
     def _of_index(self, point: RestorePoint) -> Iterator[tuple[Kind, str, str, str]]:
@@ -222,6 +225,9 @@ class HistoryCheck:
     def _findings(self) -> Iterator[Finding]:
         for (kind, path, _), one in self._found.damages.items():
             yield Finding(kind, self._node, self._timeline.name, one.key, path, one.what, one.points, one.newest)
+        for two in self._order.disorders():
+            name = self._timeline.name
+            yield Finding(two.kind, self._node, name, two.key, two.directory, two.what, two.points, two.newest)
 
 
 class _Sizes:
@@ -242,6 +248,14 @@ class _Sizes:
             listed = (one for one in self._store.level(directory_key) if isinstance(one, Listed))
             sizes = self._sizes[directory_key] = {one.key[len(directory_key) :]: one.size for one in listed}
         return sizes.get(key[len(directory_key) :])
+
+
+def _of_moment(point: RestorePoint) -> list[tuple[Kind, str, str, str]]:
+    if not point.ahead:
+        return []
+    ahead = spell_seconds((point.ahead + AHEAD).total_seconds())
+    what = f"says that it was taken {ahead} after the store received it: the clock of the node was wrong"
+    return [(Kind.FUTURE, point.key, point.directory, what)]
 
 
 def _claim(file: KeptFile, digest: KeptFile | None) -> bytes:
