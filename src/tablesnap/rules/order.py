@@ -33,7 +33,7 @@ AHEAD = timedelta(minutes=5)
 LATE = timedelta(minutes=10)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FAR = 32  # places
+_FAR = 32  # places that have only restore points without moments of their own
 _TIE = timedelta(seconds=1)  # a moment in a key is later than `seen_at` by as many microseconds as keys were taken
 
 
@@ -251,7 +251,8 @@ def _bisect(
     """Return the first place from *low* on of which *is_before* is false; *high* if there is none."""
     while low < high:
         middle = (low + high) // 2
-        if is_before(_nearest(places, middle, low)):
+        points = _nearest(places, middle, low)
+        if not points or is_before(points):
             low = middle + 1
         else:
             high = middle
@@ -259,8 +260,16 @@ def _bisect(
 
 
 def _nearest(places: Sequence[Sequence[Point]], place: int, low: int) -> Sequence[Point]:
-    """Return the dated restore points at *place*, or where there are none those a little before, not before *low*."""
-    for earlier in range(place, max(low, place - _FAR) - 1, -1):
-        if found := [point for point in places[earlier] if point.is_dated]:
-            return found
-    return places[place]
+    """Return the dated restore points at *place*, or where there are none those a little before, not before *low*.
+
+    Where there are none either, those that are not dated; nothing if all these places are empty.
+    """
+    undated: list[Sequence[Point]] = []
+    for earlier in range(place, low - 1, -1):
+        points = places[earlier]
+        if dated := [point for point in points if point.is_dated]:
+            return dated
+        undated += [points] if points else []
+        if len(undated) > _FAR:
+            break
+    return undated[0] if undated else ()
