@@ -1,5 +1,6 @@
 """The page that ``tablelist --report`` writes."""
 
+import os
 import re
 import subprocess
 import sys
@@ -29,6 +30,10 @@ class Page(HTMLParser):
         self.loads: list[str] = []
         self.drawn: list[str] = []
         self.text = self.without_names = ""
+        self.titles: list[str] = []
+        self.folded: set[str] = set()  # those that are shown only when something is unfolded
+        self.commands: list[str] = []
+        self.places: list[int] = []  # of marks in drawings
         self.feed(page.read_text("utf-8"))
         self.close()
 
@@ -36,18 +41,29 @@ class Page(HTMLParser):
         self.names.add(tag)
         self.loads += [value or "" for key, value in attrs if key in {"src", "href", "data"}]
         if tag not in NEVER_CLOSED:
-            self.open.append(tag)
+            self.open.append("fold" if tag == "details" and ("open", "open") not in attrs else tag)
+        if tag in {"h3", "code"}:
+            (self.titles if tag == "h3" else self.commands).append("")
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.names.add(tag)
         self.drawn += [value or "" for key, value in attrs if key == "class"]
+        if "article" in self.open:
+            self.places += [
+                int(place) for key, value in attrs if key == "d" for place in re.findall(r"M(\d+)", value or "")
+            ]
 
     def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
+        assert self.open.pop().replace("fold", "details") == tag
 
     def handle_data(self, data: str) -> None:
         if "style" not in self.open:
             self.text += data
+        for tag, texts in (("h3", self.titles), ("code", self.commands)):
+            if tag in self.open:
+                texts[-1] += data
+        if "h3" in self.open and "fold" in self.open:
+            self.folded.add(self.titles[-1].split()[0])
         if "bdi" not in self.open:
             self.without_names += data
 
@@ -160,3 +176,92 @@ def test_a_page_that_cannot_be_written_is_an_error_that_names_it(past: Past, tmp
 
     assert done.returncode == 1
     assert done.stderr == f"tablelist: {nowhere} cannot be written (No such file or directory); try another FILE\n"
+
+
+def test_each_title_says_of_which_keyspace_the_table_is(past: Past, tmp_path: Path) -> None:
+    past.table(USERS, [1], ago(hours=5))
+    past.table("/srv/files", [1], ago(hours=5))
+
+    report(tmp_path)
+
+    assert Page(tmp_path / "page.html").titles == [f"shop.users {'5a1c395e' * 4}", "/srv/files"]
+
+
+def test_system_tables_are_folded_away_unless_one_is_not_whole(past: Past, tmp_path: Path) -> None:
+    own, local, roles = USERS, f"{DATA}/system/local-{'1a1c395e' * 4}", f"{DATA}/system_auth/roles-{'2a1c395e' * 4}"
+    for directory in (own, local, roles, USERS.replace("shop", "system_of_record")):
+        past.table(directory, [1], ago(hours=5))
+    report(tmp_path)
+    whole = Page(tmp_path / "page.html")
+    past.point({local: past.sstable(local, 2, ago(hours=1))}, ago(hours=1), missing=["nb-3-big-Data.db"])
+    report(tmp_path)
+    faulty = Page(tmp_path / "page.html")
+
+    assert "2 system tables, all whole" in whole.text
+    assert whole.folded == {"system.local", "system_auth.roles"}
+    assert "2 system tables, 1 of them not whole" in faulty.text
+    assert faulty.folded == set()
+
+
+def test_the_command_beside_a_restore_point_restores_that_one(past: Past, tmp_path: Path) -> None:
+    other = USERS.replace(DATA, "/disk2/data")
+    past.table(USERS, [1], ago(hours=5))
+    past.table(USERS, [1, 2], ago(hours=4))
+    past.point({USERS: past.sstable(USERS, 3, ago(hours=4))}, ago(hours=4), seen_at=ago(hours=3))  # of one moment
+    past.point({USERS: past.sstable(USERS, 4, ago(hours=2)), other: past.sstable(other, 5, ago(hours=2))}, ago(hours=2))
+    past.point({USERS: past.sstable(USERS, 6, ago(hours=1))}, ago(hours=1), missing=["nb-7-big-Data.db"])
+    past.point({USERS: {}}, ago(minutes=9))
+
+    report(tmp_path, "--aws-region=")
+
+    newest, *each = Page(tmp_path / "page.html").commands
+    assert newest == each[0]
+    assert len({command.split()[2] for command in each}) == len(each)  # no two restore points are mixed
+    assert [typed(command, tmp_path / str(number)) for number, command in enumerate(each)] == [
+        set(),
+        {6},
+        {4, 5},
+        {3},
+        {1, 2},
+        {1},
+    ]
+
+
+def typed(command: str, where: Path) -> set[int]:
+    """Type a command in an empty directory, and return the generations of what it restores."""
+    where.mkdir()
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    subprocess.run(command, shell=True, cwd=where, capture_output=True, env=environment(PATH=path), timeout=UNANSWERED)
+    found = where.glob("restored-*/shop/users/*-Data.db")
+    return {int(one.name.split("-")[1]) for one in found}
+
+
+def test_a_command_says_how_the_report_found_the_bucket_and_no_secret(past: Past, tmp_path: Path) -> None:
+    Past.in_directory(tmp_path / "bucket" / "p", "node 2").table(USERS, [1], ago(hours=5))
+
+    done = report(tmp_path, "--prefix=p/", "-n", "node 2")
+
+    [newest, _] = Page(tmp_path / "page.html").commands
+    assert done.returncode == 0
+    assert "/shop && tableslurp -n 'node 2' --prefix p/ --at 2" in newest
+    assert f" file://{tmp_path}/bucket {USERS} restored-2" in newest
+    assert typed(newest, tmp_path / "typed") == {1}
+
+
+def test_a_name_that_a_page_cannot_show_has_no_command(past: Past, tmp_path: Path) -> None:
+    past.point({"/srv/a\nb": {"x": past.file("/srv/a\nb", "x", 1, ago(hours=1))}}, ago(hours=1))
+
+    report(tmp_path)
+
+    assert Page(tmp_path / "page.html").commands == []
+
+
+def test_the_timeline_of_a_young_backup_is_filled(past: Past, tmp_path: Path) -> None:
+    past.table(USERS, [1], datetime.now(UTC) - timedelta(minutes=2))
+    past.table(USERS, [1, 2], datetime.now(UTC) - timedelta(minutes=1))
+
+    report(tmp_path)
+
+    first, second = sorted(Page(tmp_path / "page.html").places)
+    assert first < 100  # of 1000
+    assert 400 < second < 600

@@ -21,6 +21,8 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 DATA = "/var/lib/cassandra/data/shop"
 USERS = f"{DATA}/users-{'5a1c395e' * 4}"
 ORDERS = f"{DATA}/orders-{'0b1c395e' * 4}"
+ROLES = f"{DATA.replace('shop', 'system_auth')}/roles-{'2b1c395e' * 4}"
+INVOICES = f"{DATA.replace('shop', 'billing')}/invoices-{'3b1c395e' * 4}"
 FOLDED = f"{DATA}/customer_addresses_by_region_and_day-{'1b1c395e' * 4}"
 HOSTILE = "/srv/<script>document.title='stolen'</script><img src=\"x\" onerror=\"document.title='stolen'\">&amp;"
 LONG = f"/srv/{'unbroken' * 25}"
@@ -28,6 +30,9 @@ PHONE, DESK = 390, 1200
 STRICT = "default-src 'none'; style-src 'unsafe-inline'"
 # What a page looks like from inside, written into the page that frames it.
 MEASURE = """<script>
+const visible = () => [...document.querySelectorAll('article')].filter(one => one.checkVisibility())
+  .map(one => one.querySelector('h3').textContent.split(' ')[0]);
+const at_first = visible();
 document.querySelectorAll('details').forEach(one => one.open = true);
 const root = document.documentElement;
 const shown = one => getComputedStyle(one).position !== 'absolute';
@@ -37,9 +42,14 @@ parent.document.documentElement.dataset.measured = JSON.stringify({
     .filter(one => one.getBoundingClientRect().right > root.clientWidth + 1 || one.scrollWidth > one.clientWidth + 1
       && getComputedStyle(one).display !== 'inline').map(one => one.outerHTML.slice(0, 200)),
   within_names: document.querySelectorAll('bdi *').length,
-  labels: [...document.querySelectorAll('.overview tbody tr:first-child td')]
+  labels: [...document.querySelector('.overview tbody tr').cells]
     .map(one => getComputedStyle(one, '::before').content),
   title: document.title,
+  shown_by: Object.fromEntries([...document.querySelectorAll('option')].map(option => {
+    option.selected = true;
+    return [option.textContent, visible()];
+  })),
+  at_first,
 });
 </script></body>"""
 
@@ -55,6 +65,8 @@ def page(tmp_path: Path) -> str:
     past = Past.in_directory(tmp_path / "bucket", "cassandra-17.eu-central.example.org")
     for number in range(12):
         past.table(USERS, range(1, number + 2), NOW - timedelta(hours=6 * (12 - number)))
+    past.table(INVOICES, [1], NOW - timedelta(days=2))
+    past.table(ROLES, [1], NOW - timedelta(days=2))
     past.table(ORDERS, [1], NOW - timedelta(days=5))
     past.point({ORDERS: past.sstable(ORDERS, 2, NOW)}, NOW - timedelta(hours=1), missing=["nb-3-big-Data.db"])
     past.table(FOLDED, [1], NOW - timedelta(days=3))
@@ -104,6 +116,24 @@ def test_a_name_is_text_even_if_the_page_let_it_run(browser: Chromium, page: str
 
     assert found["within_names"] == 0
     assert found["title"].startswith("Restore points in ")
+
+
+def test_what_is_not_whole_or_one_keyspace_can_be_shown_alone(browser: Chromium, page: str) -> None:
+    shown = measured(browser, page, width=DESK)["shown_by"]
+
+    assert shown["billing"] == ["billing.invoices"]
+    assert shown["system_auth"] == ["system_auth.roles"]
+    assert set(shown["shop"]) == {"shop.users", "shop.orders", "shop.customer_addresses_by_region_and_day"}
+    assert {"shop.orders", "shop.customer_addresses_by_region_and_day"} <= set(shown["what is not whole"])
+    assert not {"billing.invoices", "system_auth.roles", "shop.users"} & set(shown["what is not whole"])
+    assert len(shown["outside Cassandra"]) == 3
+    assert len(shown["everything"]) == 8
+
+
+def test_system_tables_are_folded_away(browser: Chromium, page: str) -> None:
+    found = measured(browser, page, width=DESK)
+
+    assert set(found["shown_by"]["everything"]) - set(found["at_first"]) == {"system_auth.roles"}
 
 
 def test_it_loads_and_runs_nothing(browser: Chromium, page: str) -> None:

@@ -59,7 +59,7 @@ def _report(options: Options, path: str, store: Store, names: Sequence[str], now
     from tablesnap.cli.report import write_report
 
     wanted = [(keys, below) for keys in _keys(options, names) if (below := _below(options, store, keys)) is not None]
-    found = write_report(path, store, str(options.address), wanted, now=now)
+    found = write_report(path, store, str(options.address), wanted, flags=options.where, now=now)
     if not found:
         raise _nothing(options)
     sound = sum(one.is_sound for one in found)

@@ -3,16 +3,19 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TextIO
 
 from tablesnap.catalog.summary import Summary, details, timelines_below
 from tablesnap.catalog.timeline import Timeline
-from tablesnap.cli.markup import element, name
-from tablesnap.cli.report_page import overview, page_begins, page_ends, section
+from tablesnap.cli.markup import Markup, element, name, together
+from tablesnap.cli.report_command import Source
+from tablesnap.cli.report_filter import Filter
+from tablesnap.cli.report_page import fold, overview, page_begins, page_ends, section
 from tablesnap.cli.report_timeline import Axis
+from tablesnap.cli.report_title import title_of
 from tablesnap.errors import TablesnapError
 from tablesnap.rules.keys import Keys
 from tablesnap.store.port import Store
@@ -23,32 +26,59 @@ class CannotWriteReport(TablesnapError):
 
 
 def write_report(
-    path: str, store: Store, address: str, wanted: Iterable[tuple[Keys, str]], *, now: datetime
+    path: str, store: Store, address: str, wanted: Iterable[tuple[Keys, str]], *, flags: Sequence[str], now: datetime
 ) -> list[Summary]:
     """Write to *path* what is *wanted*, of each node what is stored at and below a directory; return what it was.
+
+    *flags* are those by which a command finds the same in the bucket at *address*.
 
     A page that is there already is replaced by a whole one; by none where nothing is found. Memory does not grow with
     the page.
     """
-    summaries: list[Summary] = []
-    with _new_file(path) as page, _spool(path) as sections:
+    sections = _Sections(store, address, flags, now)
+    with _new_file(path) as page, _spool(path) as spool:
         for keys, below in wanted:
-            found = timelines_below(store, keys, below)
-            if found:
-                sections.write(element("h2", name(keys.node)))
-            axis = _axis(found, now)
-            for detail in details(store, keys, found):
-                sections.write(section(detail, len(summaries), axis, now))
-                summaries.append(detail.summary)
-        if summaries:
+            sections.write(spool, keys, timelines_below(store, keys, below))
+        if sections.summaries:
             page.write(page_begins(address, now))
-            page.write(overview(summaries))
-            sections.seek(0)
-            shutil.copyfileobj(sections, page)
+            page.write(overview(sections.summaries, sections.shown))
+            spool.seek(0)
+            shutil.copyfileobj(spool, page)
             page.write(page_ends())
             page.close()
             os.replace(page.name, path)
-    return summaries
+    return sections.summaries
+
+
+class _Sections:
+    """Writes what the page says of each table, and remembers what its overview is to say."""
+
+    def __init__(self, store: Store, address: str, flags: Sequence[str], now: datetime) -> None:
+        self.summaries: list[Summary] = []
+        self.shown = Filter()
+        self._store = store
+        self._address = address
+        self._flags = tuple(flags)
+        self._now = now
+
+    def write(self, spool: TextIO, keys: Keys, found: Sequence[Timeline]) -> None:
+        """Write what was *found* of one node, Cassandra's own tables at the end and folded away."""
+        if not found:
+            return
+        spool.write(element("h2", name(keys.node)))
+        axis = _axis(found, self._now)
+        system = [timeline for timeline in found if title_of(timeline.name).is_system]
+        spool.writelines(self._each(keys, [timeline for timeline in found if timeline not in system], axis))
+        if system:
+            first = len(self.summaries)
+            what = together(self._each(keys, system, axis))  # which are few, and none has many lines
+            spool.write(fold(self.summaries[first:], what, self.shown))
+
+    def _each(self, keys: Keys, found: list[Timeline], axis: Axis) -> Iterator[Markup]:
+        source = Source(self._address, keys.node, self._flags)
+        for detail in details(self._store, keys, found):
+            yield section(detail, len(self.summaries), axis, self._now, source, self.shown)
+            self.summaries.append(detail.summary)
 
 
 def _axis(found: Iterable[Timeline], now: datetime) -> Axis:

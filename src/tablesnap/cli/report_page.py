@@ -1,6 +1,6 @@
 """The page that ``--report`` writes: what can be restored, to look at, to print and to send."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from importlib.resources import files
 
@@ -8,7 +8,6 @@ from tablesnap import __version__
 from tablesnap.catalog.summary import Detail, Outline, Summary
 from tablesnap.cli.listing_text import (
     heading_of,
-    name_of,
     point_notes,
     spell_gap,
     spell_minute,
@@ -16,7 +15,10 @@ from tablesnap.cli.listing_text import (
     spell_whole,
 )
 from tablesnap.cli.markup import Markup, element, name, together
+from tablesnap.cli.report_command import Source, restore_commands
+from tablesnap.cli.report_filter import Filter
 from tablesnap.cli.report_timeline import Axis, draw, sample
+from tablesnap.cli.report_title import title_of
 from tablesnap.rules.gaps import Gap
 from tablesnap.units import spell_count, spell_size
 
@@ -64,9 +66,8 @@ def page_ends() -> Markup:
     return Markup(f"{element('p', foot, class_='quiet')}\n</body>\n</html>\n")
 
 
-def overview(summaries: Sequence[Summary]) -> Markup:
-    """Return a table of all that the page is about."""
-    head = element("tr", element("th", "what"), *(element("th", title, class_=kind) for title, kind in _FIGURES))
+def overview(summaries: Sequence[Summary], shown: Filter) -> Markup:
+    """Return a table of all that the page is about, Cassandra's own folded away, below what filters it."""
     unsound = sum(not one.is_sound for one in summaries)
     stored = spell_size(sum(one.stored for one in summaries))
     total = f"{stored} are stored. "
@@ -74,12 +75,32 @@ def overview(summaries: Sequence[Summary]) -> Markup:
         total += f"Of {unsound} of these {len(summaries)} the newest restore point is not whole."
     else:
         total += "Of all of these the newest restore point is whole."
-    rows = (_overview_row(one, place) for place, one in enumerate(summaries))
-    table = element("table", element("thead", head), element("tbody", *rows), class_="overview")
-    return together((element("p", total), table, Markup("\n")))
+    rows = list(enumerate(summaries))
+    own = [row for row in rows if not title_of(row[1].name).is_system]
+    system = [row for row in rows if title_of(row[1].name).is_system]
+    parts = [element("p", total), shown.draw(), _overview_table(own, shown)]
+    if system:
+        parts.append(fold([one for _, one in system], _overview_table(system, shown), shown))
+    return together((*parts, Markup("\n")))
 
 
-def _overview_row(summary: Summary, place: int) -> Markup:
+def fold(summaries: Sequence[Summary], what: Markup, shown: Filter) -> Markup:
+    """Return what the page says of Cassandra's own tables, folded away if all of them are whole."""
+    unsound = sum(not one.is_sound for one in summaries)
+    how = f"{unsound} of them not whole" if unsound else "all whole"
+    label = element("summary", f"{spell_count(len(summaries), 'system table')}, {how}")
+    marks = " ".join(sorted({shown.mark(title_of(one.name).keyspace) for one in summaries}))
+    attributes = {"open": "open"} if unsound else {"data_whole": ""}
+    return element("details", label, what, class_="fold", data_of=marks, **attributes)
+
+
+def _overview_table(rows: Iterable[tuple[int, Summary]], shown: Filter) -> Markup:
+    head = element("tr", element("th", "what"), *(element("th", title, class_=kind) for title, kind in _FIGURES))
+    body = (_overview_row(one, place, shown) for place, one in rows)
+    return element("table", element("thead", head), element("tbody", *body), class_="overview")
+
+
+def _overview_row(summary: Summary, place: int, shown: Filter) -> Markup:
     newest = summary.newest
     link = element("a", name(f"{summary.node} {summary.name}"), href=f"#t{place}")
     figures = (
@@ -92,12 +113,19 @@ def _overview_row(summary: Summary, place: int) -> Markup:
         element("td", figure, class_=kind, data_label=title)
         for figure, (title, kind) in zip(figures, _FIGURES, strict=True)
     )
-    return element("tr", element("td", link), *cells)
+    return element("tr", element("td", link), *cells, **_marks(summary, shown))
 
 
-def section(detail: Detail, place: int, axis: Axis, now: datetime) -> Markup:
+def _marks(summary: Summary, shown: Filter) -> dict[str, str]:
+    """Return the attributes by which what is said of one table is filtered."""
+    marks = {"data_of": shown.mark(title_of(summary.name).keyspace)}
+    return marks | {"data_whole": ""} if summary.is_sound else marks
+
+
+def section(detail: Detail, place: int, axis: Axis, now: datetime, source: Source, shown: Filter) -> Markup:
     """Return what the page says of one table."""
     summary, gaps = detail.summary, detail.gaps(now)
+    commands = list(restore_commands(source, summary, detail.points))
     newest = summary.newest
     figures = {
         "newest": spell_second(newest.taken_at) if newest else "-",
@@ -107,7 +135,9 @@ def section(detail: Detail, place: int, axis: Axis, now: datetime) -> Markup:
         "live": spell_size(newest.size) if newest else "-",
         "stored": spell_size(summary.stored),
     }
-    top = element("div", element("h3", name(name_of(summary.name))), _state(newest), class_="top")
+    title = title_of(summary.name)
+    heading = element("h3", name(title.name), *([" ", element("small", title.id)] if title.id else []))
+    top = element("div", heading, _state(newest), class_="top")
     parts = [
         top,
         element("p", name(heading_of(summary.name, summary.directories)), class_="where"),
@@ -115,9 +145,27 @@ def section(detail: Detail, place: int, axis: Axis, now: datetime) -> Markup:
         draw(detail.points, gaps, axis, f"w{place}"),
         axis.labels(),
         _notes(detail, gaps),
-        _points(detail.points),
+        _newest_command(detail.points, commands),
+        _points(detail.points, commands),
     ]
-    return together((element("article", *parts, id=f"t{place}"), Markup("\n")))
+    return together((element("article", *parts, id=f"t{place}", **_marks(summary, shown)), Markup("\n")))
+
+
+def _newest_command(points: Sequence[Outline], commands: Sequence[str]) -> Markup:
+    """Return what restores the newest that is whole; if none is, nothing: that wants a look at the restore points."""
+    whole = next((place for place, point in enumerate(points) if point.is_sound), None)
+    if whole is None or not commands[whole]:
+        return Markup("")
+    label = (
+        "restore the newest"
+        if whole == 0
+        else f"restore the newest whole one, of {spell_second(points[whole].taken_at)}"
+    )
+    return element("div", element("span", label), _copied(commands[whole]), class_="restore")
+
+
+def _copied(command: str) -> Markup:
+    return element("code", name(command), title="one click selects it all")
 
 
 def _state(point: Outline | None) -> Markup:
@@ -155,22 +203,25 @@ def _history(detail: Detail, gaps: Sequence[Gap]) -> Iterator[Markup]:
         yield element("li", f"and {len(found) - _NOTES} more before {spell_minute(found[_NOTES - 1][0])}")
 
 
-def _points(points: Sequence[Outline]) -> Markup:
+def _points(points: Sequence[Outline], commands: Sequence[str]) -> Markup:
     if not points:
         return Markup("")
     titles = (("taken", "moment"), ("still true", "optional"), ("files", "number optional"), ("size", "number"))
     head = element("tr", *(element("th", title, class_=kind) for title, kind in titles), element("th", "state"))
-    rows = (
-        element(
-            "tr",
-            element("td", spell_second(point.taken_at), class_="moment"),
-            element("td", spell_minute(point.until), class_="moment optional"),
-            element("td", str(point.files), class_="number optional"),
-            element("td", spell_size(point.size), class_="number"),
-            element("td", _state(point)),
-        )
-        for point in points[:_POINTS]
-    )
+    rows = (_point_rows(point, command) for point, command in zip(points[:_POINTS], commands, strict=False))
     shown = "restore points" if len(points) <= _POINTS else f"the newest {_POINTS} of {len(points)} restore points"
-    table = element("table", element("thead", head), element("tbody", *rows), class_="points")
-    return element("details", element("summary", shown), table)
+    table = element("table", element("thead", head), *rows, class_="points")
+    return element("details", element("summary", f"{shown}, and the command that restores each"), table)
+
+
+def _point_rows(point: Outline, command: str) -> Markup:
+    figures = element(
+        "tr",
+        element("td", spell_second(point.taken_at), class_="moment"),
+        element("td", spell_minute(point.until), class_="moment optional"),
+        element("td", str(point.files), class_="number optional"),
+        element("td", spell_size(point.size), class_="number"),
+        element("td", _state(point)),
+    )
+    below = [element("tr", element("td", _copied(command), colspan="5", class_="command"))] if command else []
+    return element("tbody", figures, *below)

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tablesnap.catalog.summary import Outline
-from tablesnap.cli.listing_text import spell_minute
+from tablesnap.cli.listing_text import spell_minute, spell_second
 from tablesnap.cli.markup import Markup, element, together
 from tablesnap.rules.gaps import Gap
 from tablesnap.units import spell_count
 
 _WIDTH = 1000  # of a drawing, in units of its own: more restore points than that cannot be told apart
 _HEIGHT = 24
-_SHORTEST = timedelta(hours=1)
+_SHORTEST = timedelta(minutes=1)
+_MARGIN = 0.02  # of an axis, before the first restore point, so that its mark is not at the edge
+_TO_THE_SECOND = timedelta(hours=3)  # labels of a shorter axis tell seconds apart
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Axis:
     def over(cls, moments: Iterable[datetime], now: datetime) -> "Axis":
         """Return an axis from the earliest of *moments* to *now*."""
         start = min(moments, default=now)
-        return cls(min(start, now - _SHORTEST), now)
+        # No longer than it must be: a backup that began a minute ago is to fill it.
+        return cls(min(start - (now - start) * _MARGIN, now - _SHORTEST), now)
 
     def place(self, moment: datetime) -> int:
         """Return where *moment* is drawn."""
@@ -35,12 +38,13 @@ class Axis:
 
     def labels(self) -> Markup:
         """Return the moments at its beginning, in its middle and at its end."""
-        middle = self.start + (self.end - self.start) / 2
+        span = self.end - self.start
+        spell = spell_second if span < _TO_THE_SECOND else spell_minute
         return element(
             "div",
-            element("span", spell_minute(self.start)),
-            element("span", spell_minute(middle), class_="middle"),
-            element("span", spell_minute(self.end)),
+            element("span", spell(self.start)),
+            element("span", spell(self.start + span / 2), class_="middle"),
+            element("span", spell(self.end)),
             class_="axis",
             aria_hidden="true",
         )

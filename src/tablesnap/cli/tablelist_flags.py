@@ -55,6 +55,18 @@ class Options:
     json: bool
     report: str | None
 
+    @property
+    def where(self) -> tuple[str, ...]:
+        """The flags, without any secret, by which another command finds the same in the same store."""
+        given = {
+            "--prefix": self.prefix,
+            "--keyname-separator": self.separator if self.separator != ":" else "",
+            "--endpoint-url": self.store.endpoint_url,
+            "--aws-region": self.store.region,
+            "--ca-bundle": self.store.ca_bundle,
+        }
+        return tuple(word for flag, value in given.items() if value for word in (flag, value))
+
 
 def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
     """Make the parser that converts values and prints the help, and return all its flags beside it."""

@@ -15,6 +15,20 @@ _INDEX = re.compile(r"\.[\w-]+", re.ASCII)
 _SCRATCH = re.compile(r"[0-9a-z_]+\.sstable", re.ASCII)
 _COPIES = ("snapshots", "backups")
 
+# Of Cassandra and Scylla; an operator's own keyspace may begin with the same word.
+SYSTEM_KEYSPACES = frozenset(
+    {
+        "system",
+        "system_auth",
+        "system_cluster_metadata",
+        "system_distributed",
+        "system_distributed_everywhere",
+        "system_replicated_keys",
+        "system_schema",
+        "system_traces",
+    }
+)
+
 
 @dataclass(frozen=True)
 class Place:
