@@ -266,16 +266,14 @@ class Node:
 
     def sstableutil(self, keyspace: str, table: str, kind: str = "final") -> set[Path]:
         """Return the files that sstableutil calls *kind*: those of finished sstables are ``final``."""
-        command = self._java(
-            "silent.xml",
-            ["-Xmx256m", "-XX:TieredStopAtLevel=1"],
-            "org.apache.cassandra.tools.StandaloneSSTableUtil",
-        )
-        ran = subprocess.run(
-            [*command, "-t", kind, keyspace, table], capture_output=True, text=True, stdin=subprocess.DEVNULL
-        )
+        command = [*self.tool("StandaloneSSTableUtil"), "-t", kind, keyspace, table]
+        ran = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         assert ran.returncode == 0, ran.stdout + ran.stderr
         return {Path(line) for line in ran.stdout.splitlines() if line.startswith("/")}
+
+    def tool(self, name: str) -> list[str]:
+        """Return the words that run one of Cassandra's offline tools, by the name of its class."""
+        return self._java("silent.xml", ["-Xmx256m", "-XX:TieredStopAtLevel=1"], f"org.apache.cassandra.tools.{name}")
 
     def table_directories(self, keyspace: str, table: str) -> list[Path]:
         """Return the directory of *table* on each disk, of the table that has this name now."""

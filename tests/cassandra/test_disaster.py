@@ -1,5 +1,6 @@
 """All is lost but the bucket, and the guide to restoring is followed to the letter."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,9 @@ def test_a_table_of_another_id_takes_what_is_imported_into_a_node_that_runs(buck
         assert node.table_directories("shop", "users")[0].name != directory.name
 
 
-def test_a_whole_node_comes_back_with_its_tokens(bucket: Bucket, tmp_path: Path) -> None:
+def test_a_whole_node_comes_back_with_its_tokens_and_so_it_does_at_another_address(
+    bucket: Bucket, tmp_path: Path
+) -> None:
     with running_node(tmp_path / "node") as node:
         journal, directory = back_up(node, bucket, tmp_path)
         identity = node.execute(IDENTITY)
@@ -62,6 +65,12 @@ def test_a_whole_node_comes_back_with_its_tokens(bucket: Bucket, tmp_path: Path)
         node.start()
 
         assert node.execute(IDENTITY) == identity
+        assert TABLE.rows(node) == journal.rows(journal.moments[-1].state)
+
+        node.kill()
+        node.configuration = replace(node.configuration, address="127.0.0.2", seed="127.0.0.2")
+        node.start()
+        assert node.execute(IDENTITY) == identity, "another address is no other node"
         assert TABLE.rows(node) == journal.rows(journal.moments[-1].state)
 
 

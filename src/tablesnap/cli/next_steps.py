@@ -105,7 +105,8 @@ def _import_steps(tables: Sequence[_Table]) -> Iterator[str]:
 
 def _comparing(table: _Table) -> Iterator[str]:
     """Yield how to see whether *table* has the columns of then: Cassandra does not look."""
-    yield f"* The table must be there, with the columns of then. Compare, here for {table.keyspace}.{table.name}:"
+    yield "* The table must be there, with the columns of then. Where it is gone, the guide has how to get its schema."
+    yield f"  Compare, here for {table.keyspace}.{table.name}:"
     yield from _moving(table)
     data = f"{shlex.quote(table.importable)}/*-Data.db"
     yield f"    sstablemetadata {data} | grep -E 'KeyType|ClusteringTypes|Columns:' | sort -u"
