@@ -112,11 +112,11 @@ def elsewhere(disk: Path) -> Iterator[Path]:
         yield Path(directory)
 
 
-@pytest.mark.parametrize("way", ["renamed", "copied", "moved"])
+@pytest.mark.parametrize("way", ["renamed", "copied"])
 def test_a_table_moved_to_another_disk_and_linked_goes_on_without_a_question(
     data: Path, disk: Path, elsewhere: Path, store: MemoryStore, caplog: pytest.LogCaptureFixture, way: str
 ) -> None:
-    target = disk / "moved" if way == "renamed" else elsewhere / "moved"
+    target = (elsewhere if way == "copied" else disk) / "moved"
     table = Table(directory_below(data))
     (path,) = table.directories
     with following(store, table):
@@ -128,7 +128,7 @@ def test_a_table_moved_to_another_disk_and_linked_goes_on_without_a_question(
             shutil.copytree(path, target)
             path.rename(disk / "old")
         else:
-            shutil.move(path, target)
+            path.rename(target)
         path.symlink_to(target)
         table.flush()
         wait_for_live(store, table)
