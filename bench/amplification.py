@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from bench.traces import TRACES, Trace, load
 
+from tablesnap.daemon.table import new_history
 from tablesnap.daemon.timing import Timing
 from tablesnap.rules.txnlog import Kind
 from tablesnap.rules.view import History, Sstable
@@ -72,7 +73,7 @@ def policies(trace: Trace) -> list[tuple[str, float]]:
 
 def replay(trace: Trace, interval: float) -> Outcome:
     """Return what would have been uploaded with this `--base-interval`, in seconds."""
-    history, outcome = History(index_flushes=Timing.index_flushes, told_late=Timing.told_late), Outcome()
+    history, outcome = new_history(Timing()), Outcome()
     sizes: dict[Sstable, int] = {}
     history.look([], at=BEGINNING, now=0.0)
     for number, step in enumerate(trace.steps):

@@ -27,7 +27,7 @@ from tests.cassandra.node import Node, running_node
 
 from tablesnap.capture.limits import pins_within, raise_file_limit
 from tablesnap.capture.pin import Pins
-from tablesnap.daemon.messages import Committed, LogGone
+from tablesnap.daemon.messages import Committed, IndexLog, LogGone
 from tablesnap.daemon.witness import Witness
 from tablesnap.rules.view import Name
 from tablesnap.watch.hints import Hint, Started
@@ -153,10 +153,12 @@ class Tape:
         if isinstance(hint, Started):
             self.ready.set()
 
-    def _tell(self, message: Committed | LogGone) -> None:
+    def _tell(self, message: Committed | IndexLog | LogGone) -> None:
         if isinstance(message, LogGone):
             if not message.opened:  # else it was aborted
                 self.faults.append(f"{message.name} was gone before it was read")
+            return
+        if not isinstance(message, Committed):
             return
         transaction = message.transaction
         self._began = message.read_at if self._began is None else self._began

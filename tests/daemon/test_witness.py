@@ -10,7 +10,7 @@ from tests.daemon.fake_cassandra import V30, Stream, Table, Transaction, Written
 from tests.daemon.table_points import directory_below
 
 from tablesnap.capture.pin import Pins
-from tablesnap.daemon.messages import Committed, LogGone
+from tablesnap.daemon.messages import Committed, IndexLog, LogGone
 from tablesnap.daemon.witness import Witness
 from tablesnap.rules.txnlog import Kind, Outcome
 from tablesnap.watch.hints import DirectoryGone, DirectoryHint, FileHint, Happening
@@ -23,7 +23,7 @@ class Bench:
 
     def __init__(self, *, most: int | None = None) -> None:
         self.pins = Pins(most=most)
-        self.told: list[Committed | LogGone] = []
+        self.told: list[Committed | IndexLog | LogGone] = []
         self.witness = Witness(self.pins, self.told.append, lambda: NOW)
 
     def see(self, path: Path, happening: Happening = Happening.CLOSED) -> None:

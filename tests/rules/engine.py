@@ -123,7 +123,8 @@ class Transaction:
     removed: frozenset[Name]
     kind: Kind
     at: datetime
-    awaits: frozenset[str] = frozenset()
+    indexes: frozenset[str] = frozenset()
+    waits: bool = True
 
 
 @dataclass
@@ -262,7 +263,9 @@ class Engine:
         outputs: Iterable[Content],
         removed: Collection[Name],
         kind: Kind,
-        awaits: Iterable[str] = (),
+        indexes: Iterable[str] = (),
+        *,
+        waits: bool = True,
     ) -> Transaction:
         self.millis += 1
         outputs = list(outputs)
@@ -274,7 +277,7 @@ class Engine:
         before = self.rows
         self._timeline.append((self.at, read(self.of_table(self.live))))
         assert kind in (Kind.ADDITION, Kind.TRUNCATION) or self.rows == before, "a compaction changes no row"
-        return Transaction(added, frozenset(removed), kind, self.at, frozenset(awaits))
+        return Transaction(added, frozenset(removed), kind, self.at, frozenset(indexes), waits)
 
     def flush(self, pieces: int) -> list[Transaction]:
         """Flush the memtable; that of the index is about to be: see `finish_index_flush`."""
@@ -303,8 +306,8 @@ class Engine:
         self.timestamp = newest
         if self.index is not None:
             self.index.flushing.append(frozenset(map(_entry, came)))
-        awaits = self.index.directories if self.index else ()
-        return [self._commit(self.table, [frozenset(came)], (), Kind.ADDITION, awaits)]
+        indexes = self.index.directories if self.index else ()
+        return [self._commit(self.table, [frozenset(came)], (), Kind.ADDITION, indexes, waits=False)]
 
     def start_compaction(
         self, family: Family, inputs: Collection[Name], pieces: int, purge: bool, collect: Collect

@@ -7,21 +7,23 @@ from functools import partial
 import pytest
 from tests.rules.engine import Cell, Content, Tombstone, read
 
+from tablesnap.rules.late import Late
 from tablesnap.rules.txnlog import Kind
 from tablesnap.rules.view import MORE_SSTABLES, History, Name, Sstable, View
 
-INDEX_WAIT_SECONDS, LATE_SECONDS = 1.0, 2.0
+QUIET, PATIENCE, LATE_SECONDS = 2.0, 60.0, 2.0
 TABLE = "/d0/ks/t"
 OTHER_DISK = "/d1/ks/t"
 INDEX = "/d0/ks/t/.idx"
 INDEX_ON_OTHER_DISK = "/d1/ks/t/.idx"
+OTHER_INDEX = "/d0/ks/t/.other_idx"
 
 
 def at(second: float) -> datetime:
     return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=second)
 
 
-new_history = partial(History, index_flushes=INDEX_WAIT_SECONDS, told_late=LATE_SECONDS)
+new_history = partial(History, index_flushes=QUIET, index_patience=PATIENCE, told_late=LATE_SECONDS)
 
 
 def named(number: int, directory: str = TABLE) -> Name:
@@ -32,7 +34,7 @@ class Table:
     """A history to which every second something happens, and the names that are live at first."""
 
     def __init__(self, *live: Name) -> None:
-        self.history = new_history(lambda directory: directory.endswith("/.idx"))
+        self.history = new_history(lambda directory: directory.endswith("idx"))
         self.second = 0.0
         self.history.look(live, at=at(0), now=0)
         for name in live:
@@ -43,11 +45,18 @@ class Table:
         added: Collection[Name] = (),
         removed: Collection[Name] = (),
         kind: Kind = Kind.ADDITION,
-        awaits: Collection[str] = (),
+        indexes: Collection[str] = (),
         after: float = 1,
+        waits: bool = True,
     ) -> tuple[Sstable, ...]:
         self.second += after
-        return self.history.commit(added, removed, kind, at=at(self.second), now=self.second, awaits=awaits)
+        moment = at(self.second)
+        return self.history.commit(added, removed, kind, at=moment, now=self.second, indexes=indexes, waits=waits)
+
+    def note_log(self, *, is_open: bool, after: float = 0.1, directory: str = INDEX) -> None:
+        """Have the flush log of an index be there, or end."""
+        self.second += after
+        self.history.note_index_log(directory, "nb_txn_flush_1.log", is_open=is_open, now=self.second)
 
     def store(self, *names: Name) -> None:
         """Store what is live under *names*."""
@@ -68,6 +77,12 @@ class Table:
         view = self.history.view(self.second)
         assert view is not None
         return view.taken_at
+
+    @property
+    def behind(self) -> tuple[str, ...]:
+        view = self.history.view(self.second)
+        assert view is not None
+        return view.behind
 
     @property
     def is_present(self) -> bool:
@@ -206,7 +221,7 @@ def test_nothing_joins_after_an_addition_that_was_lost_until_the_next_base() -> 
     table.store(named(2))
 
     assert before == []
-    assert reason == "an sstable was lost"
+    assert reason == "the last one was given up, or an sstable was lost"
     assert table.view == [named(2), named(3)]
     assert table.taken_at == at(3)
 
@@ -219,7 +234,7 @@ def test_a_base_that_lost_an_sstable_is_begun_again() -> None:
     table.history.lost(next(iter(table.history.live)))
 
     assert table.history.next is None
-    assert table.base_reason() == "an sstable was lost"
+    assert table.base_reason() == "the last one was given up, or an sstable was lost"
     assert table.view == [named(1)]
 
 
@@ -448,7 +463,7 @@ def test_one_flush_to_two_disks_joins_as_one() -> None:
 
 def test_an_addition_waits_for_the_flush_of_its_index() -> None:
     table = Table()
-    table.commit([named(1)], awaits=[INDEX])
+    table.commit([named(1)], indexes=[INDEX])
     table.store(named(1))
     before = table.view
 
@@ -462,10 +477,10 @@ def test_an_addition_waits_for_the_flush_of_its_index() -> None:
 
 def test_an_addition_does_not_wait_for_long_for_an_index_that_had_nothing_to_flush() -> None:
     table = Table()
-    table.commit([named(1)], awaits=[INDEX])
+    table.commit([named(1)], indexes=[INDEX])
     table.store(named(1))
 
-    table.second += INDEX_WAIT_SECONDS
+    table.second += QUIET
 
     assert table.view == [named(1)]
     assert table.is_present
@@ -473,37 +488,268 @@ def test_an_addition_does_not_wait_for_long_for_an_index_that_had_nothing_to_flu
 
 def test_the_flush_of_an_index_is_over_on_all_disks_at_once() -> None:
     table = Table()
-    table.commit([named(1), named(2, OTHER_DISK)], awaits=[INDEX, INDEX_ON_OTHER_DISK])
-    table.commit([named(3)], awaits=[INDEX, INDEX_ON_OTHER_DISK], after=0.1)
+    table.commit([named(1), named(2, OTHER_DISK)], indexes=[INDEX, INDEX_ON_OTHER_DISK])
+    table.commit([named(3)], indexes=[INDEX, INDEX_ON_OTHER_DISK], after=0.1)
 
     table.commit([named(1, INDEX)], after=0.1)
     table.commit([named(2, INDEX_ON_OTHER_DISK)], after=0.1)
-    table.store(named(1), named(2, OTHER_DISK), named(1, INDEX))
+    table.store(named(1), named(2, OTHER_DISK), named(3), named(1, INDEX), named(2, INDEX_ON_OTHER_DISK))
 
-    assert table.view == [named(1), named(1, INDEX), named(2, OTHER_DISK)]
+    assert table.is_present
 
 
-def test_the_flush_of_an_index_that_ends_late_leaves_an_addition_at_its_own_moment() -> None:
+def test_flushes_that_may_both_be_those_an_index_flushed_with_join_together() -> None:
     table = Table()
-    table.commit([named(1)], awaits=[INDEX])
-    table.commit([named(2)], awaits=[INDEX], after=0.1)
+    table.commit([named(1)], indexes=[INDEX])
+    table.commit([named(2)], indexes=[INDEX], after=0.1)
+
+    table.commit([named(1, INDEX)], after=0.1)
+    table.store(named(1), named(2), named(1, INDEX))
+    before = table.view
+    table.second += QUIET
+
+    assert before == [], "it may have deleted entries of the first for rows that the second wrote anew"
+    assert table.view == [named(1), named(2), named(1, INDEX)]
+    assert table.taken_at == at(1.1)
+
+
+def test_the_flush_of_an_index_leaves_an_addition_at_its_own_moment() -> None:
+    table = Table()
+    table.commit([named(1)], indexes=[INDEX])
 
     table.commit([named(1, INDEX)], after=0.1)
     table.store(named(1), named(1, INDEX))
 
-    assert table.taken_at == at(1), "at the moment of the index's flush the table had the second addition, too"
+    assert table.taken_at == at(1)
 
 
-def test_no_base_is_begun_between_a_flush_and_that_of_its_index() -> None:
+def test_a_base_is_begun_again_where_an_index_flush_may_belong_to_a_later_flush() -> None:
+    table = Table()
+    table.history.look([named(1)], at=at(1), now=1, indexes=[INDEX])
+    table.history.recorded()
+    table.second = 1
+    table.commit([named(2)], indexes=[INDEX], after=0.1)
+
+    table.commit([named(1, INDEX)], after=0.1)
+    reason = table.base_reason()
+    table.history.begin_base(table.second)
+    table.store(named(1), named(2), named(1, INDEX))
+    before = table.view
+    table.second += QUIET
+
+    assert reason == "there is none"
+    assert before == []
+    assert table.view == [named(1), named(2), named(1, INDEX)]
+
+
+def test_a_flush_waits_for_no_less_than_a_log_of_an_index_is_open() -> None:
+    table = Table()
+    table.commit([named(1)], indexes=[INDEX, OTHER_INDEX])
+    table.store(named(1))
+
+    table.note_log(is_open=True, after=QUIET - 0.1)
+    table.second += 10 * QUIET
+    open_still = table.view
+    table.commit([named(1, INDEX)], after=0.1)
+    table.note_log(is_open=False)
+    table.store(named(1, INDEX))
+    just_ended = table.view
+    table.second += QUIET
+
+    assert open_still == just_ended == []
+    assert table.view == [named(1), named(1, INDEX)]
+    assert not table.behind, "the other index had nothing to flush"
+
+
+def test_a_flush_waits_again_after_each_event_of_an_index() -> None:
+    table = Table()
+    table.commit([named(1)], indexes=[INDEX, OTHER_INDEX])
+    table.commit([named(1, INDEX)])
+    table.note_log(is_open=False)
+    table.store(named(1), named(1, INDEX))
+
+    table.note_log(is_open=True, after=QUIET - 0.1, directory=OTHER_INDEX)
+    table.second += QUIET
+    before = table.view
+    table.commit([named(1, OTHER_INDEX)])
+    table.note_log(is_open=False, directory=OTHER_INDEX)
+    table.store(named(1, OTHER_INDEX))
+
+    assert before == []
+    assert table.view == [named(1), named(1, INDEX), named(1, OTHER_INDEX)]
+
+
+def test_after_a_minute_a_flush_waits_no_more_and_says_which_indexes_are_behind() -> None:
+    table = Table()
+    table.commit([named(1)], indexes=[INDEX, OTHER_INDEX])
+    table.store(named(1))
+
+    table.note_log(is_open=True)
+    table.second += PATIENCE - 0.1
+    behind = table.behind
+    table.commit([named(1, INDEX)], after=1)
+    table.note_log(is_open=False)
+    table.store(named(1, INDEX))
+
+    assert behind == (".idx", ".other_idx")
+    assert table.behind == (".other_idx",), "it may have been about to flush as well"
+    assert not table.history.late, "each restore point without it says so"
+
+
+def test_what_a_look_finds_waits_for_the_flushes_of_indexes() -> None:
+    table = Table()
+    table.history.look([named(1)], at=at(1), now=1, indexes=[INDEX])
+    table.history.recorded()
+    table.store(named(1))
+
+    table.note_log(is_open=True, after=2)
+    table.second += 2 * QUIET
+    before = table.view
+    table.commit([named(1, INDEX)])
+    table.note_log(is_open=False)
+    table.store(named(1, INDEX))
+
+    assert before == [], "the last one of before"
+    assert table.view == [named(1), named(1, INDEX)]
+    assert table.taken_at == at(1)
+
+
+def test_what_a_look_finds_waits_no_longer_than_an_index_needs_that_has_nothing_to_flush() -> None:
+    table = Table()
+    table.history.look([named(1)], at=at(1), now=1, indexes=[INDEX])
+    table.history.recorded()
+    table.store(named(1))
+
+    table.second = 1 + QUIET
+
+    assert table.view == [named(1)]
+    assert table.is_present
+
+
+def test_a_base_begun_between_a_flush_and_that_of_its_index_holds_both() -> None:
     table = Table(named(1))
     table.compact([named(1)], [named(2)])
-    table.commit([named(3)], awaits=[INDEX])
+    table.commit([named(3)], indexes=[INDEX])
 
-    waiting = table.base_reason(interval=0)
-    table.second += INDEX_WAIT_SECONDS
+    reason = table.base_reason(interval=0)
+    table.history.begin_base(table.second)
+    table.store(named(2), named(3))
+    before = table.view
+    table.commit([named(1, INDEX)], after=0.1)
+    between = table.view
+    table.store(named(1, INDEX))
 
-    assert waiting is None
-    assert table.base_reason(interval=0) == "the last one is old"
+    assert reason == "the last one is old", "flushes that come one after another must not put it off"
+    assert before == between == [named(1)]
+    assert table.view == [named(2), named(3), named(1, INDEX)]
+
+
+def test_a_stream_joins_at_once_and_its_indexes_are_behind_until_they_flush() -> None:
+    table = Table()
+    table.commit([named(1)], indexes=[INDEX, OTHER_INDEX], waits=False)
+    table.store(named(1))
+    joined, behind = table.view, table.behind
+
+    table.commit([named(1, INDEX)], after=100)
+    table.store(named(1, INDEX))
+
+    assert joined == [named(1)]
+    assert behind == (".idx", ".other_idx")
+    assert table.behind == (".other_idx",)
+    assert not table.history.late, "each restore point without it says so"
+
+
+def test_indexes_are_behind_no_more_once_the_next_flush_of_the_table_has_closed() -> None:
+    table = Table()
+    table.commit([named(1)], indexes=[INDEX], waits=False)
+    table.commit([named(2)], indexes=[INDEX])
+    table.store(named(1), named(2))
+    before = table.behind
+
+    table.second += QUIET
+
+    assert before == (".idx",)
+    assert table.view == [named(1), named(2)]
+    assert not table.behind
+
+
+def test_what_is_built_beyond_the_next_flush_of_the_table_is_late_since_that_flush() -> None:
+    table = Table()
+    table.commit([named(1)], indexes=[INDEX], waits=False)
+    table.commit([named(2)], indexes=[INDEX])
+    table.commit([named(1, INDEX)], after=0.1)
+
+    table.commit([named(2, INDEX)], after=QUIET)
+
+    assert table.history.late == (Late(".idx", at(2), at(2.1 + QUIET)),)
+
+
+def test_a_flush_of_an_index_that_comes_after_its_addition_closed_is_late() -> None:
+    table = Table()
+    table.commit([named(1)], indexes=[INDEX])
+    table.commit([named(2)], indexes=[INDEX], after=10)
+    table.store(named(1), named(2))
+
+    table.commit([named(1, INDEX)], after=QUIET)
+    table.store(named(1, INDEX))
+
+    assert table.view == [named(1), named(2), named(1, INDEX)]
+    assert table.history.late == (Late(".idx", at(1), at(11 + QUIET)),)
+
+
+def test_an_index_that_flushes_with_the_table_is_not_late_because_it_had_nothing_to_flush_before() -> None:
+    table = Table()
+    table.commit([named(1)], indexes=[INDEX])
+    table.commit([named(2)], indexes=[INDEX], after=10)
+    table.commit([named(1, INDEX)], after=0.1)
+
+    table.commit([named(2, INDEX)], after=100)
+
+    assert not table.history.late
+
+
+def test_an_index_that_was_built_before_its_import_was_told_is_not_behind() -> None:
+    table = Table()
+    table.commit([named(1, INDEX)], after=10)
+    table.history.commit(
+        [named(1)], [], Kind.ADDITION, at=at(11), now=11.0, indexes=[INDEX, OTHER_INDEX], waits=False, since=9.5
+    )
+    table.store(named(1), named(1, INDEX))
+
+    assert table.view == [named(1), named(1, INDEX)]
+    assert table.behind == (".other_idx",)
+
+
+def test_a_base_is_behind_as_what_it_holds_is() -> None:
+    table = Table()
+    table.commit([named(1)], indexes=[INDEX], waits=False)
+    table.compact([named(1)], [named(2)])
+
+    table.history.begin_base(table.second)
+    table.store(named(2))
+    before = table.behind
+    table.commit([named(1, INDEX)])
+    table.store(named(1, INDEX))
+
+    assert before == (".idx",)
+    assert not table.behind
+
+
+def test_a_daemon_that_goes_on_knows_which_indexes_are_behind() -> None:
+    history = new_history(lambda directory: directory.endswith("idx"))
+    history.resume([named(1)], at(10), [named(1)], now=0, indexes=[INDEX, OTHER_INDEX], behind=[".idx"])
+    before = history.view(0)
+
+    for number, directory in enumerate((INDEX, OTHER_INDEX), start=1):
+        (flushed,) = history.commit([named(1, directory)], [], Kind.ADDITION, at=at(10 + number), now=number)
+        history.stored(flushed)
+    after = history.view(2)
+
+    assert before is not None
+    assert before.behind == (".idx",)
+    assert after is not None
+    assert not after.behind
+    assert history.late == (Late(".other_idx", at(10), at(12)),), "nobody knows what the other daemon was waiting for"
 
 
 # Commits told in another order.
@@ -610,7 +856,7 @@ def test_an_sstable_of_which_only_the_removal_was_told_was_lost() -> None:
     assert early == ()
     assert unseen == (named(1),)
     assert table.view == []
-    assert table.base_reason() == "an sstable was lost"
+    assert table.base_reason() == "the last one was given up, or an sstable was lost"
 
 
 def test_a_base_after_an_unseen_addition_is_of_a_moment_after_it() -> None:

@@ -18,7 +18,7 @@ from tests.rules.engine import PARTITIONS, ROWS, Collect, Content, Engine, Famil
 from tablesnap.rules.txnlog import Kind
 from tablesnap.rules.view import History, Name, Sstable, View
 
-INDEX_WAIT_SECONDS, LATE_SECONDS = 1.0, 2.0
+QUIET, PATIENCE, LATE_SECONDS = 2.0, 60.0, 2.0
 ROUNDS = 12  # of waiting, uploading and beginning bases, until there must be a present view
 
 partitions = st.integers(0, PARTITIONS - 1)
@@ -36,6 +36,7 @@ class Index:
     sstables: dict[Name, int]
     taken_at: datetime
     live: dict[Name, int] | None  # None: something was on its way, so that what is live proves nothing
+    behind: tuple[str, ...]
 
 
 def some(things: Collection[Sstable], chosen: int) -> list[Sstable]:
@@ -55,6 +56,7 @@ class TableUnderBackup(RuleBasedStateMachine):
         self.last_view: View | None = None  # of this daemon
         self.unindexed: set[int] = set()  # values whose index entries came too late, as is allowed
         self.unpaired = False  # a flush of the index may join another one of the table than its own
+        self.unheard = False  # nobody heard of the flush log of the index while it was open
         self._start_daemon()
         self._look()
 
@@ -68,9 +70,18 @@ class TableUnderBackup(RuleBasedStateMachine):
             else:
                 self.engine.delete(partition, min(first, last), max(first, last))
 
-    @rule(changes=changes, pieces=few, index_later=st.booleans())
-    def write_and_flush(self, changes: list[tuple[int, int, int]], pieces: int, index_later: bool) -> None:
+    @rule(
+        changes=changes,
+        pieces=few,
+        index_later=st.booleans(),
+        unheard=st.integers(0, 4).map(lambda number: number == 0),
+    )
+    def write_and_flush(
+        self, changes: list[tuple[int, int, int]], pieces: int, index_later: bool, unheard: bool = False
+    ) -> None:
         self.write(changes)
+        self.unheard = self.unheard or unheard
+        self.unpaired = self.unpaired or unheard
         self.untold += self.engine.flush(pieces)
         if not index_later:
             self.finish_index_flush()
@@ -85,10 +96,11 @@ class TableUnderBackup(RuleBasedStateMachine):
     def query_by_index(self) -> None:
         self.engine.query_index()
 
-    @rule(cells=st.lists(st.tuples(partitions, rows, st.integers(0, 9)), min_size=1, max_size=3))
-    def stream_or_import(self, cells: list[tuple[int, int, int]]) -> None:
+    @rule(cells=st.lists(st.tuples(partitions, rows, st.integers(0, 9)), min_size=1, max_size=3), built=st.booleans())
+    def stream_or_import(self, cells: list[tuple[int, int, int]], built: bool) -> None:
         self.untold += self.engine.receive(cells)
-        self.finish_index_flush()
+        if built:
+            self.finish_index_flush()
 
     @rule(chosen=dice, pieces=few, purge=st.booleans(), collect=st.sampled_from(Collect), of_index=st.booleans())
     def start_compaction(self, chosen: int, pieces: int, purge: bool, collect: Collect, of_index: bool) -> None:
@@ -255,8 +267,8 @@ class TableUnderBackup(RuleBasedStateMachine):
         for one in sorted(self._due()):
             if self.history.is_addition(one):
                 self._upload(one)
-        if self.steady and not self.early and not self.awaiting:
-            self._wait(int(INDEX_WAIT_SECONDS * 1000))
+        if self.steady and not self.early and not self.awaiting and not self.log_is_open:
+            self._wait(int(QUIET * 1000))
             assert self.history.is_present(self.engine.now)
 
     @precondition(lambda self: self._due())
@@ -283,7 +295,10 @@ class TableUnderBackup(RuleBasedStateMachine):
         present = self.history.is_present(now)
         live = {one.name: self.content[one] for one in self.history.live}
         self.index = Index(
-            {one.name: self.content[one] for one in view.sstables}, view.taken_at, live if present else None
+            {one.name: self.content[one] for one in view.sstables},
+            view.taken_at,
+            live if present else None,
+            view.behind,
         )
         if self.history.is_ending(now):
             end = min((at for at in self.ends if at > view.taken_at), default=None)
@@ -295,7 +310,6 @@ class TableUnderBackup(RuleBasedStateMachine):
     @rule()
     def begin_base(self) -> None:
         """Begin one for any reason."""
-        self._lose_pairs()
         self._hold(self.history.begin_base(self.engine.now))
 
     @rule(interval=st.sampled_from([0.0, 20.0]), stored=st.booleans())
@@ -313,13 +327,15 @@ class TableUnderBackup(RuleBasedStateMachine):
             self.record()
         index, live = self.index, self.engine.live
         self.last_taken_at = index.taken_at if index else None
-        self._never_mind_indexes()
         self._start_daemon()
         if index is None or index.live != live:
             self.engine.millis += 1
             self._look()
             return
-        self.history.resume(index.sstables, index.taken_at, live, now=self.engine.now)
+        self._expect_indexes()
+        self.history.resume(
+            index.sstables, index.taken_at, live, now=self.engine.now, indexes=self._indexes(), behind=index.behind
+        )
         self.content |= {one: index.sstables[one.name] for one in self.history.needed()}
         self.content |= {one: live[one.name] for one in self.history.live}
         self.steady = True
@@ -367,7 +383,7 @@ class TableUnderBackup(RuleBasedStateMachine):
         self._check_succession(view)
         rows = self._rows(view.sstables)
         assert rows == self.engine.rows_at(view.taken_at)
-        if self.engine.index is not None:
+        if self.engine.index is not None and not view.behind:
             self._check_index(rows, view.sstables)
         if self.history.is_present(self.engine.now):
             self.steady = True
@@ -389,15 +405,17 @@ class TableUnderBackup(RuleBasedStateMachine):
 
     def _check_index(self, rows: dict[tuple[int, int], int], sstables: Iterable[Sstable]) -> None:
         """A row with no index entry would be hidden; an entry with no row is harmless."""
-        now = self.engine.now
-        self.unindexed |= {value for value, told in self.awaiting.items() if now - told >= INDEX_WAIT_SECONDS}
+        if self.unheard:
+            self.unindexed |= self.awaiting.keys()  # whether that is said afterwards is `test_view`'s to show
         entries = read(self._content(one) for one in sstables if self.engine.is_index(one.directory))
         assert set(rows.values()) <= set(entries.values()) | self.unindexed
 
     # How.
 
     def _start_daemon(self) -> None:
-        self.history = History(self.engine.is_index, index_flushes=INDEX_WAIT_SECONDS, told_late=LATE_SECONDS)
+        self.history = History(
+            self.engine.is_index, index_flushes=QUIET, index_patience=PATIENCE, told_late=LATE_SECONDS
+        )
         self.content: dict[Sstable, int] = {}
         self.ends: dict[datetime, bool] = {}  # moments after which nothing joins; whether all before them was told
         self.last_view = None
@@ -410,10 +428,10 @@ class TableUnderBackup(RuleBasedStateMachine):
         self.whole = True  # no addition was lost since the daemon started
         self.steady = False  # the view was present, and nothing came since that it cannot simply take in
         self.awaiting: dict[int, float] = {}  # values, and since when their index entries are awaited
+        self.log_is_open = False  # the flush log of the index, as far as the daemon has heard
 
     def _look(self) -> None:
         engine = self.engine
-        self._never_mind_indexes()
         if self.early:  # a truncation that was told may not have been taken in
             self.ends = dict.fromkeys(self.ends, False)
         self.ends[engine.at] = not self.untold
@@ -421,7 +439,8 @@ class TableUnderBackup(RuleBasedStateMachine):
         self.early = frozenset()
         self.steady = False
         anew = {one.name for one in self.history.live if self.content[one] != engine.live.get(one.name)}
-        self.history.look(engine.live, at=engine.at, now=engine.now, anew=anew)
+        self._expect_indexes()
+        self.history.look(engine.live, at=engine.at, now=engine.now, anew=anew, indexes=self._indexes())
         self.content |= {one: engine.live[one.name] for one in self.history.live}
         self._hold(self.history.live)
 
@@ -439,8 +458,10 @@ class TableUnderBackup(RuleBasedStateMachine):
             transaction.kind,
             at=transaction.at,
             now=now,
-            awaits=transaction.awaits,
+            indexes=transaction.indexes,
+            waits=transaction.waits,
         )
+        self._hear_of_log()
         self.content |= {one: transaction.added[one.name] for one in new}
         if transaction.kind is Kind.ADDITION:
             self._hold(new)
@@ -448,7 +469,6 @@ class TableUnderBackup(RuleBasedStateMachine):
         if transaction.kind is Kind.TRUNCATION or any(one.life for one in new):
             self.ends[transaction.at] = transaction.kind is Kind.TRUNCATION and of_table
             self.steady = False
-            self._lose_pairs()
         if self.ends.get(transaction.at):
             self.truncations.add(transaction.at)
         self._hold(self.history.next.sstables if self.history.next else ())
@@ -459,26 +479,40 @@ class TableUnderBackup(RuleBasedStateMachine):
         """Note which rows have no index entry that is stored with them."""
         told = {name: number for name, number in transaction.added.items() if transaction.kind is Kind.ADDITION}
         entries = {cell.partition for cell in cells_of(self.engine.of_index(told))}
-        if any(now - self.awaiting.get(value, now) >= INDEX_WAIT_SECONDS for value in entries):
+        if self.unheard:
             self._lose_pairs()
         if self.early:
             self.unindexed |= entries
         for value in entries:
             self.awaiting.pop(value, None)
-        if transaction.awaits:
+        if transaction.indexes:
             self.awaiting |= {cell.value: now for cell in cells_of(self.engine.of_table(told))}
             if self.unpaired:
                 self.unindexed |= self.awaiting.keys()
         if self.early:
             self._lose_pairs()  # an epoch may begin when this is taken in
         if not self.awaiting and not self.untold and not (self.engine.index and self.engine.index.flushing):
-            self.unpaired = False
+            self.unpaired = self.unheard = False
+
+    def _hear_of_log(self) -> None:
+        """Hear of the flush logs of the index, unless that is what fails: Cassandra makes one after another."""
+        index = self.engine.index
+        if index is None:
+            return
+        told = any(self.engine.is_index(directory) for one in self.untold for directory, _ in one.added)
+        is_open = (bool(index.flushing) or told) and not self.unheard
+        if is_open != self.log_is_open:
+            self.log_is_open = is_open
+            self.history.note_index_log(index.directories[0], "log", is_open=is_open, now=self.engine.now)
+
+    def _indexes(self) -> Collection[str]:
+        return self.engine.index.directories if self.engine.index is not None else ()
 
     def _lose_pairs(self) -> None:
         """Which flush of an index belongs to which of the table is known by their order only.
 
-        Where one comes a second late, or an epoch or a base begins between the two, it is an addition of its own, or
-        joins the table's next flush; the entries are there as soon as all that was told is stored.
+        Where nobody heard of a log, one that comes late is an addition of its own, or joins the table's next flush; the
+        entries are there as soon as all that was told is stored.
         """
         self.unindexed |= self.awaiting.keys()
         self.unpaired = self.unpaired or bool(self.awaiting)
@@ -487,13 +521,14 @@ class TableUnderBackup(RuleBasedStateMachine):
         contents = map(self.engine.contents.__getitem__, transaction.added.values())
         self.unindexed |= {cell.value for cell in cells_of(contents)}
 
-    def _never_mind_indexes(self) -> None:
+    def _expect_indexes(self) -> None:
         """A look falls between the flush of a table and that of its index, or finds the index's sstables lost."""
-        self._lose_pairs()
+        self._hear_of_log()
         entries = set(read(self.engine.of_index(self.engine.live)).values())
-        self.unindexed |= set(self.engine.rows.values()) - entries
-        if self.engine.index is not None and self.engine.index.flushing:
-            self.unpaired = True
+        missing = set(self.engine.rows.values()) - entries
+        if self.unheard or not self.log_is_open:
+            self.unindexed |= missing
+        self.awaiting |= dict.fromkeys(missing, self.engine.now)
 
     def _family(self, of_index: bool) -> Family:
         return self.engine.index if of_index and self.engine.index is not None else self.engine.table

@@ -106,7 +106,14 @@ class Beginner:
                 if component is not None:
                     part = Part(name, file.incarnation, stored=file)
                     view.setdefault((directory, component.stem), {})[name] = part
-        table.history.resume(view, table.newest.taken_at, look.live, now=self._doing.now())
+        table.history.resume(
+            view,
+            table.newest.taken_at,
+            look.live,
+            now=self._doing.now(),
+            indexes=table.indexes,
+            behind=table.newest.behind,
+        )
         for one in table.history.needed():
             table.parts[one] = Parts(one, view[one.name])
             table.history.stored(one)
@@ -116,7 +123,8 @@ class Beginner:
 
     def _begin_anew(self, table: Table, look: TableLook, taken: frozenset[str], at: datetime) -> Judged:
         now = self._doing.now()
-        table.history.look(look.live, at=at, now=now)
+        behind = table.newest.behind if table.newest is not None else ()
+        table.history.look(look.live, at=at, now=now, indexes=table.indexes, behind=behind)
         total = Judged()
         for one in table.history.live:
             directory = table.directories[one.directory]

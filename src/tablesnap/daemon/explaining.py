@@ -12,7 +12,7 @@ from tablesnap.catalog.catalog import Catalog, Survey
 from tablesnap.daemon.directory import Directory
 from tablesnap.daemon.explanations import Explanation, State, Stored, of_component, of_file, why_dead, why_excluded
 from tablesnap.daemon.looking import fingerprint_of, look_at_table, sort_out
-from tablesnap.daemon.messages import Committed, LogGone
+from tablesnap.daemon.messages import Committed, IndexLog, LogGone
 from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.witness import Witness
 from tablesnap.rules import history, sstable
@@ -238,7 +238,7 @@ class Explainer:
         everything = sort_out(listings, dead(transactions), EVERYTHING)
         return _Table(everything.live, look.live, why_dead(transactions), listings)
 
-    def _let_go(self, message: Committed | LogGone) -> None:
+    def _let_go(self, message: Committed | IndexLog | LogGone) -> None:
         """Hold nothing that a transaction brought."""
         if isinstance(message, Committed):
             for pins in message.pins.values():

@@ -17,7 +17,7 @@ from tablesnap.rules import history, sstable
 from tablesnap.rules.place import place_of
 from tablesnap.rules.txnlog import Kind
 from tablesnap.rules.view import Name, Sstable
-from tablesnap.units import spell_count
+from tablesnap.units import spell_count, spell_utc
 from tablesnap.watch.hints import FileHint, Happening
 
 log = logging.getLogger(__name__)
@@ -87,15 +87,24 @@ class Follower:
         if any(self._is_stuck(table, one) for one in removed):
             table.base_wanted = "what was left alone at start was compacted"
         kind = transaction.kind
-        base = table.history.next
+        base, late = table.history.next, table.history.late
         new = table.history.commit(
             added,
             removed,
             kind,
             at=committed.at,
             now=self._doing.now(),
-            awaits=() if place_of(committed.directory).index else table.indexes,
+            indexes=() if place_of(committed.directory).index else table.indexes,
+            waits=transaction.operation == "flush",
         )
+        for one in set(table.history.late) - set(late):
+            log.warning(
+                "%s: index %s was flushed late: restore points from %s until %s may lack entries of it, and say so",
+                table.name,
+                one.index[1:],
+                spell_utc(one.since),
+                spell_utc(one.until),
+            )
         for name in (*added, *removed):
             table.suspects.pop(name, None)
         if table.history.next is not None and table.history.next is not base:

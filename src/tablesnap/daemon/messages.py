@@ -52,6 +52,15 @@ class LogGone:
 
 
 @dataclass(frozen=True)
+class IndexLog:
+    """The flush log of a secondary index is there, or has ended."""
+
+    directory: str
+    name: str
+    is_open: bool
+
+
+@dataclass(frozen=True)
 class Protected:
     """One file is stored."""
 

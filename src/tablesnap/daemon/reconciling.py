@@ -101,7 +101,7 @@ class Reconciler:
     def reconcile(self, table: Table) -> None:
         """Compare the disk with the history, and act on what has stood still for long enough."""
         now, before = self._doing.now(), self._doing.stamps()
-        if not table.history.is_settled(now):
+        if not table.history.is_up_to_date:
             table.look_at = now + self._doing.timing.suspect  # a transaction is told that is not taken in yet
             return
         self._find_again(table)
@@ -160,8 +160,10 @@ class Reconciler:
             since = min(since, table.doubted)
         for name in new:
             del table.suspects[name]
-        awaits = [] if all(place_of(directory).index for directory, _ in new) else table.indexes
-        brought = table.history.commit(sorted(new), (), Kind.ADDITION, at=at, now=now, awaits=awaits, since=since)
+        indexes = [] if all(place_of(directory).index for directory, _ in new) else table.indexes
+        brought = table.history.commit(
+            sorted(new), (), Kind.ADDITION, at=at, now=now, indexes=indexes, waits=False, since=since
+        )
         self._holder.expect(table)
         for one in brought:
             parts = table.parts[one] = Parts(one)
@@ -225,7 +227,7 @@ class Reconciler:
         if table.doubted is not None:
             table.history.take_back(table.doubted)
         table.doubted = None
-        table.history.look(live, at=at, now=self._doing.now(), anew=anew)
+        table.history.look(live, at=at, now=self._doing.now(), anew=anew, indexes=table.indexes)
         self._holder.stir(table)
 
     def say_unexplained(self, table: Table, names: Collection[Name]) -> None:

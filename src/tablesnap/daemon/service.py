@@ -23,6 +23,7 @@ from tablesnap.daemon.messages import (
     Clocked,
     Committed,
     Finished,
+    IndexLog,
     LogGone,
     Protected,
     Recorded,
@@ -67,7 +68,7 @@ FINISH_SECONDS = 30.0  # how long a stop waits for what is in flight
 RECORD_SECONDS = 8.0  # and then for the last indexes; whoever kills the daemon 45 s after TERM must not cut them off
 INBOX_LIMIT = 200_000  # hints; beyond it they are dropped, and every directory is looked at instead
 
-Message = Hint | Committed | LogGone | Finished | Checked | Clocked | Surveyed | Recorded | Stop | Rescan
+Message = Hint | Committed | IndexLog | LogGone | Finished | Checked | Clocked | Surveyed | Recorded | Stop | Rescan
 
 
 def utc_now() -> datetime:
@@ -230,6 +231,8 @@ class Daemon:
                 self._heed_file(message)
             case Committed():
                 self._heed_committed(message)
+            case IndexLog():
+                self._tables.heed_index_log(message)
             case LogGone():
                 table = self._tables.table_of(self._directories.get(message.directory))
                 if table is not None:

@@ -65,6 +65,7 @@ def new_history(timing: Timing) -> History:
     return History(
         lambda directory: bool(place_of(directory).index),
         index_flushes=timing.index_flushes,
+        index_patience=timing.index_patience,
         told_late=timing.told_late,
     )
 

@@ -19,6 +19,7 @@ from tablesnap.rules import history, sstable
 from tablesnap.rules.index import FORMAT, Index, StoredFile, names_for_1x
 from tablesnap.rules.index_parts import join, project
 from tablesnap.rules.keys import Keys, plain_of
+from tablesnap.rules.late import merged
 from tablesnap.rules.retention import GRACE_SECONDS
 from tablesnap.rules.view import View
 
@@ -207,6 +208,8 @@ class TableRecorder:
             next=self._next(table, chosen),
             live=fingerprint_of(look.live) if is_present else "",
             covers=tuple(sorted(table.directories)),
+            behind=chosen.behind,
+            late=merged([*(newest.late if newest is not None else ()), *table.history.late]),
         )
         if not first.files and not any(first.others.values()) and (view is None or newest is None):
             return ()  # only after a restore point with something in it does one without say anything
@@ -295,5 +298,7 @@ def _says_the_same(index: Index, newest: Index, *, at_rest: bool) -> bool:
         and index.pending == newest.pending
         and index.next == newest.next
         and index.taken_at == newest.taken_at
+        and index.behind == newest.behind
+        and index.late == newest.late
         and (not at_rest or index.live in ("", newest.live))
     )

@@ -10,7 +10,7 @@ from tablesnap.daemon.beginning import Beginner
 from tablesnap.daemon.directory import Directory
 from tablesnap.daemon.following import Follower
 from tablesnap.daemon.holding import Doing, Holder
-from tablesnap.daemon.messages import LogGone
+from tablesnap.daemon.messages import IndexLog, LogGone
 from tablesnap.daemon.reconciling import Reconciler
 from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.stamping import StampClock
@@ -21,6 +21,7 @@ from tablesnap.rules import sstable
 from tablesnap.rules.keys import Keys
 from tablesnap.rules.place import is_copies_of, is_scratch, is_within, place_of
 from tablesnap.rules.txnlog import REPLACING, TAKES_ROWS_AWAY
+from tablesnap.rules.view import History
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Tables:
         self._left_out: set[str] = set()
         self._hidden: dict[str, set[str]] = {}
         self._watched: dict[str, dict[str, Directory]] = {}  # by the table that each would be one of, and path
+        self._early: dict[str, History] = {}  # of tables whose indexes were heard of first
         self.tables: dict[str, Table] = {}
 
     def now(self) -> float:
@@ -89,7 +91,10 @@ class Tables:
             directory.quiet, directory.strict = self.timing.suspect, True  # of 2.0 to 2.2: no readable history
         if ours:
             directory.table = place.table
-            table = self.tables.setdefault(place.table, Table(place.table, history=new_history(self.timing)))
+            if place.table not in self.tables:
+                history = self._early.pop(place.table, None) or new_history(self.timing)
+                self.tables[place.table] = Table(place.table, history=history)
+            table = self.tables[place.table]
             table.hidden |= self._hidden.get(place.table, set())
             table.directories[directory.path] = directory
             table.leaving.discard(directory.path)
@@ -173,6 +178,15 @@ class Tables:
         # What a truncate or drop has taken away is in the table's last restore point, and may yet be on its way there.
         table.leaving.add(path)
         self._holder.stir(table)
+
+    def heed_index_log(self, log: IndexLog) -> None:
+        """Take in that a secondary index is flushed: what its table flushed waits for it."""
+        name = place_of(log.directory).table
+        table = self.tables.get(name)
+        history = table.history if table is not None else self._early.setdefault(name, new_history(self.timing))
+        history.note_index_log(log.directory, log.name, is_open=log.is_open, now=self._doing.now())
+        if table is not None:
+            self._holder.stir(table)
 
     def heed_log_gone(self, table: Table, gone: LogGone) -> None:
         """Take in that a transaction ended unread: undone by Cassandra, or missed by us."""

@@ -26,5 +26,6 @@ class Timing:
     moved: float = 3.0  # how long a directory may be gone that was moved to another disk, until a link takes its place
     record_again: float = 0.5  # between two tries to record a table
     base_again: float = 0.5  # between two tries to begin a base
-    index_flushes: float = 1.0  # how long an addition waits for the flushes of its secondary indexes
+    index_flushes: float = 2.0  # how long nothing must be heard of flushes of secondary indexes before they are over
+    index_patience: float = 60.0  # how long a flush of the table waits for them at most
     told_late: float = 2.0  # how long after its removal an sstable's addition may still be told

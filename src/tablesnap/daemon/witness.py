@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from tablesnap.capture.listing import real_path_of
 from tablesnap.capture.log import OpenLog
 from tablesnap.capture.pin import Pin, Pins
-from tablesnap.daemon.messages import Committed, LogGone
+from tablesnap.daemon.messages import Committed, IndexLog, LogGone
 from tablesnap.errors import CannotRead, FileVanished
 from tablesnap.rules import sstable
+from tablesnap.rules.place import place_of
 from tablesnap.rules.txnlog import CorruptLog, Kind, Outcome, Transaction, read_log
 from tablesnap.watch.hints import DirectoryGone, DirectoryHint, FileHint, Happening, Hint
 
@@ -42,7 +43,9 @@ class Look:
 class Witness:
     """Keeps the logs open. Safe to use from several threads."""
 
-    def __init__(self, pins: Pins, tell: Callable[[Committed | LogGone], None], now: Callable[[], float]) -> None:
+    def __init__(
+        self, pins: Pins, tell: Callable[[Committed | IndexLog | LogGone], None], now: Callable[[], float]
+    ) -> None:
         self._pins = pins
         self._tell = tell
         self._now = now
@@ -206,7 +209,13 @@ class Witness:
             return False
         self._logs.setdefault(name, {})[directory] = opened
         self._beside[directory] = self._beside.get(directory, 0) + 1
+        self._tell_of_index(directory, name, is_open=True)
         return True
+
+    def _tell_of_index(self, directory: str, name: str, *, is_open: bool) -> None:
+        """Tell of the flushes of secondary indexes: what the table flushed waits for them."""
+        if sstable.operation_of(name) == "flush" and place_of(directory).index:
+            self._tell(IndexLog(directory, name, is_open=is_open))
 
     def _close(self, directory: str, name: str) -> None:
         replicas = self._logs.get(name, {})
@@ -214,6 +223,7 @@ class Witness:
         if opened is None:
             return
         opened.close()
+        self._tell_of_index(directory, name, is_open=False)
         self._beside[directory] -= 1
         if not self._beside[directory]:
             del self._beside[directory]
@@ -264,6 +274,8 @@ class Witness:
             moment = datetime.fromtimestamp(written_ns // 1000 / 1e6, UTC)
             self._tell(Committed(directory, transaction, moment, self._now(), brought, pins))
         self._let_go(transaction.added)
+        for replica in self._logs[name]:
+            self._tell_of_index(replica, name, is_open=False)
 
     def _names(self, one: Name) -> Collection[str]:
         """Return the components of an sstable: those that were seen to come, or a look where some were missed."""

@@ -16,6 +16,7 @@ from tablesnap.rules import index_fields as field_of
 from tablesnap.rules import sstable
 from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.keys import directory_of
+from tablesnap.rules.late import Late
 from tablesnap.rules.taken import LatestName
 from tablesnap.rules.writers import Writer
 
@@ -80,6 +81,8 @@ class Index:
     # The latest name, in the order of `rules.taken`, that an index of the directory was named after, this one included;
     # empty if its key says it, None if nobody knows.
     latest_name: LatestName = ""
+    behind: tuple[str, ...] = ()  # names of the directories of secondary indexes that may lack entries of its rows
+    late: tuple[Late, ...] = ()  # restore points that lack index entries and do not say so, of this moment and before
     format: int = FORMAT
 
     def keys(self, directory_key: str) -> set[str]:
@@ -159,6 +162,13 @@ def encode(index: Index, directory_key: str) -> bytes:
         ours["unexplained"] = list(index.unexplained)
     if index.latest_name != "":
         ours["latest_name"] = index.latest_name
+    if index.behind:
+        ours["behind"] = list(index.behind)
+    if index.late:
+        ours["late"] = [
+            {"index": late.index, "from": field_of.spell(late.since), "until": field_of.spell(late.until)}
+            for late in index.late
+        ]
     return json.dumps({index.directory: list(index.names), _OURS: ours}, separators=(",", ":")).encode("ascii")
 
 
@@ -221,6 +231,8 @@ def _ours(directory: str, names: tuple[str, ...], ours: dict[str, Any], director
         covers=field_of.texts(ours.get("covers", [])),
         unexplained=field_of.texts(ours.get("unexplained", [])),
         latest_name=_latest_name(ours.get("latest_name", "")),
+        behind=field_of.texts(ours.get("behind", [])),
+        late=tuple(_late(field_of.members(one)) for one in ours.get("late", [])),
     )
     if directory in index.others:
         raise ValueError(f"{directory} is the index's own directory and one of the others")
@@ -241,6 +253,13 @@ def _writer(spelt: Mapping[str, object]) -> Writer:
 
 def _latest_name(spelt: object) -> LatestName:
     return None if spelt is None else field_of.text(spelt)
+
+
+def _late(spelt: Mapping[str, Any]) -> Late:
+    since, until = field_of.moment(spelt["from"]), field_of.moment(spelt["until"])
+    if since is None or until is None:
+        raise ValueError(f"{spelt!r} names no moments")
+    return Late(field_of.text(spelt["index"]), since, until)
 
 
 def _files(spelt: object, owners: list[Owner], directory_key: str) -> dict[str, StoredFile]:

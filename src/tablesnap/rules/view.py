@@ -23,11 +23,14 @@ what comes after cannot join the view of before. The old epoch's last view is re
 Known difference: a write older than a tombstone that was purged since the base stays hidden in the view.
 """
 
-import posixpath
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from tablesnap.rules.index_flushes import IndexFlushes, Waiting, index_names
+from tablesnap.rules.late import Late
 from tablesnap.rules.txnlog import Kind
 
 MORE_SSTABLES = 50  # a view this much longer than what is live is due for a new base
@@ -58,16 +61,23 @@ class View:
 
     sstables: frozenset[Sstable]
     taken_at: datetime
+    behind: tuple[str, ...] = ()  # secondary indexes that may lack entries of it, once for each flush that is to come
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Base:
-    """What was live at one commit."""
+    """What was live at one commit, and the index entries that belong to it."""
 
-    sstables: frozenset[Sstable]
+    sstables: set[Sstable]
     position: int  # after which transaction
     taken_at: datetime
     begun: float  # monotonic seconds
+    waits: tuple[Waiting, ...] = ()  # of what it holds: it is not whole before they are over
+    behind: Counter[str] = field(default_factory=Counter)  # without those
+
+    def is_whole(self, stored: AbstractSet[Sstable]) -> bool:
+        """Say whether it may take the place of the view, if these sstables are *stored*."""
+        return all(waiting.over for waiting in self.waits) and self.sstables <= stored
 
 
 @dataclass
@@ -78,12 +88,13 @@ class Addition:
     position: int
     at: datetime
     seen: float  # monotonic seconds
-    awaits: set[str] = field(default_factory=set)  # names of the indexes whose flush is still to come
-    wait: float = 0.0  # seconds, for these
+    waiting: Waiting
+    joins_with_next: bool = False
 
-    def is_closed(self, now: float) -> bool:
+    @property
+    def is_closed(self) -> bool:
         """Say whether nothing more joins it."""
-        return not self.awaits or now - self.seen >= self.wait
+        return self.waiting.over
 
 
 @dataclass(frozen=True)
@@ -95,7 +106,8 @@ class _Commit:
     kind: Kind
     at: datetime
     told: float  # monotonic seconds
-    awaits: frozenset[str]
+    indexes: frozenset[str]
+    waits: bool
     since: float | None = None  # monotonic seconds
 
     def brings(self, names: Collection[Name]) -> bool:
@@ -108,6 +120,7 @@ class _Epoch:
     base: Base | None = None  # stored
     next: Base | None = None  # being stored
     additions: list[Addition] = field(default_factory=list)
+    waits: list[Waiting] = field(default_factory=list)  # of the additions, and of what a look found
     replaced: bool = False  # since the base, or the next one, was begun
     again: bool = False  # the base that was being stored lost an sstable
     recorded: bool = False  # of one that has ended: its last view is in an index
@@ -119,12 +132,38 @@ class _Epoch:
         for addition in self.additions:
             yield from addition.sstables
 
+    def take_in(self, new: Collection[Sstable], first: Waiting, last: Waiting) -> bool:
+        """Have what an index flushed join what waits for it *first*; return whether there is anything.
+
+        It may be that of *last*, and then delete the entries of rows that this writes anew: without it they would be
+        hidden. So all from the first to the last join the view together, and a base without the last is begun again.
+        """
+        names = {one.name for one in new}
+        if self.recorded or any(one.name in names for one in self.members()):
+            return False
+        joined = self.next is not None and first in self.next.waits
+        if joined and self.next is not None:
+            if last in self.next.waits:
+                self.next.sstables.update(new)
+            else:
+                self.next, self.again = None, True
+        waits = [addition.waiting for addition in self.additions]
+        if first in waits:
+            begin = waits.index(first)
+            end = waits.index(last) if last in waits else begin  # it is of the next epoch
+            self.additions[begin].sstables.update(new)
+            for addition in self.additions[begin:end]:
+                addition.joins_with_next = True
+            joined = True
+        return joined
+
 
 class History:
     """The transactions of one table, what is stored of its sstables, and the view that follows.
 
-    No clock inside: *at* is the moment of a commit, *now* is monotonic seconds. An addition waits *index_flushes*
-    seconds for the flushes of its secondary indexes, and may still be told *told_late* seconds after its removal.
+    No clock inside: *at* is the moment of a commit, *now* is monotonic seconds. A flush waits for those of its
+    secondary indexes until nothing was heard of one for *index_flushes* seconds, but for *index_patience* at most. An
+    addition may still be told *told_late* seconds after its removal.
     """
 
     def __init__(
@@ -132,10 +171,11 @@ class History:
         is_index: Callable[[str], bool] = lambda directory: False,
         *,
         index_flushes: float,
+        index_patience: float,
         told_late: float,
     ) -> None:
         self._is_index = is_index
-        self._index_flushes = index_flushes
+        self._flushes = IndexFlushes(index_flushes, index_patience)
         self._told_late = told_late
         self._epochs = [_Epoch()]
         self._live: dict[Name, Sstable] = {}
@@ -148,15 +188,27 @@ class History:
 
     # What happened.
 
-    def look(self, live: Iterable[Name], *, at: datetime, now: float, anew: Collection[Name] = ()) -> None:
+    def look(
+        self,
+        live: Iterable[Name],
+        *,
+        at: datetime,
+        now: float,
+        anew: Collection[Name] = (),
+        indexes: Collection[str] = (),
+        behind: Collection[str] = (),
+    ) -> None:
         """Go on from what was found on disk, and take a base of it: nothing is known of how it came about.
 
-        *anew* are names among *live* that another sstable had when they were last seen.
+        *anew* are names among *live* that another sstable had when they were last seen, *indexes* the directories of
+        secondary indexes, which may be about to flush, *behind* those of which the newest index said so.
         """
         known = {name: one for name, one in self._live.items() if name not in anew}
         self._live = {name: known.get(name) or self._born(name) for name in live}
         self._told.clear()
-        self._begin_epoch(at, now)
+        if behind:
+            self._flushes.note_behind(behind)
+        self._begin_epoch(at, now, index_names(indexes))
 
     def take_back(self, since: float) -> None:
         """Take the additions told *since* out of every epoch, as what they were added to was gone by then.
@@ -166,13 +218,27 @@ class History:
         for epoch in self._epochs:
             epoch.additions = [addition for addition in epoch.additions if addition.seen < since]
 
-    def resume(self, view: Iterable[Name], taken_at: datetime, live: Iterable[Name], *, now: float) -> None:
-        """Go on from the *view* of the newest index, which is stored; *live* is the same as when it was written."""
+    def resume(
+        self,
+        view: Iterable[Name],
+        taken_at: datetime,
+        live: Iterable[Name],
+        *,
+        now: float,
+        indexes: Collection[str] = (),
+        behind: Collection[str] = (),
+    ) -> None:
+        """Go on from the *view* of the newest index, which is stored; *live* is the same as when it was written.
+
+        *indexes* are the directories of secondary indexes, *behind* those of which the newest index says so.
+        """
         members = {name: self._born(name) for name in view}
         self._live = {name: members.get(name) or self._born(name) for name in live}
         self._stored.update(members.values())
         self._last_at = taken_at
-        base = Base(frozenset(members.values()), self._position, taken_at, now)
+        self._flushes.resume(index_names(indexes), taken_at)
+        self._flushes.note_behind(behind)
+        base = Base(set(members.values()), self._position, taken_at, now, behind=self._flushes.behind)
         self._epochs = [_Epoch(base=base, replaced=True)]
 
     def commit(
@@ -183,18 +249,26 @@ class History:
         *,
         at: datetime,
         now: float,
-        awaits: Collection[str] = (),
+        indexes: Collection[str] = (),
+        waits: bool = True,
         since: float | None = None,
     ) -> tuple[Sstable, ...]:
         """Take in a committed transaction; return the sstables it brought.
 
-        *awaits* are the directories of secondary indexes whose flush follows that of the table. An addition that was
-        found late may have been there *since* an earlier moment: none told since then joins the view before it.
+        *indexes* are the directories of secondary indexes. If their flushes follow that of the table, an addition
+        *waits* for them; if Cassandra builds what is in it afterwards, it does not. An addition that was found late may
+        have been there *since* an earlier moment: none told since then joins the view before it.
         """
+        self._pass_time(now)
         new = tuple(self._born(name) for name in added if name not in self._live)
-        self._told.append(_Commit(new, frozenset(removed), kind, at, now, frozenset(awaits), since))
+        self._told.append(_Commit(new, frozenset(removed), kind, at, now, index_names(indexes), waits, since))
         self._take_in_told()
         return new
+
+    def note_index_log(self, directory: str, name: str, *, is_open: bool, now: float) -> None:
+        """Take in that the flush log of a secondary index is there, or has ended."""
+        self._pass_time(now)
+        self._flushes.note_log(directory, name, is_open=is_open, now=now)
 
     def stored(self, sstable: Sstable) -> None:
         """Take in that all of *sstable* is stored."""
@@ -223,15 +297,24 @@ class History:
             self._position += 1
             self._last_at = max(self._last_at, commit.at)  # what is live from then on has those rows
             self._lost |= (missed := {self._born(name) for name in untold})
-            self._epochs[-1].additions.append(Addition(missed, self._position, self._last_at, now))
+            nothing = Waiting(self._last_at)
+            self._epochs[-1].additions.append(Addition(missed, self._position, self._last_at, now, nothing))
             self._live |= {one.name: one for one in missed}
             self._take_in_told()
+        self._pass_time(now)
         return tuple(unseen)
 
     def begin_base(self, now: float) -> Collection[Sstable]:
         """Begin a base of what is live now, and return what it holds."""
         epoch = self._epochs[-1]
-        epoch.next = Base(frozenset(self._live.values()), self._position, self._last_at, now)
+        epoch.next = Base(
+            set(self._live.values()),
+            self._position,
+            self._last_at,
+            now,
+            waits=tuple(epoch.waits),
+            behind=self._flushes.behind if self._has_rows() else Counter(),
+        )
         epoch.replaced = epoch.again = False
         if epoch.base is None:
             epoch.additions.clear()  # no view comes before that of this base, which reads as they do
@@ -247,27 +330,34 @@ class History:
 
     def view(self, now: float) -> View | None:
         """Return the view; None while no base is stored."""
+        self._pass_time(now)
         epoch = self._epochs[0]
         if epoch.base is None:
             return None
-        joined = list(self._joined(epoch, now))
+        joined = list(self._joined(epoch))
+        behind = epoch.base.behind
+        for waiting in (*epoch.base.waits, *(addition.waiting for addition in joined)):
+            behind = waiting.behind(behind)
         return View(
-            sstables=epoch.base.sstables.union(*(addition.sstables for addition in joined)),
+            sstables=frozenset(epoch.base.sstables.union(*(addition.sstables for addition in joined))),
             taken_at=max([epoch.base.taken_at, *(addition.at for addition in joined)]),
+            behind=_spell(behind),
         )
 
     def is_ending(self, now: float) -> bool:
         """Say whether the view is the last of its epoch: nothing more joins it, and it is not recorded yet."""
-        return len(self._epochs) > 1 and not self._epochs[0].recorded and self._is_finished(self._epochs[0], now)
+        self._pass_time(now)
+        return len(self._epochs) > 1 and not self._epochs[0].recorded and self._is_finished(self._epochs[0])
 
     def is_present(self, now: float) -> bool:
         """Say whether the view holds every row there is: nothing is on its way, nothing was lost."""
+        self._pass_time(now)
         epoch = self._epochs[0]
         return (
             len(self._epochs) == 1
             and not self._told
             and epoch.base is not None
-            and sum(1 for _ in self._joined(epoch, now)) == len(epoch.additions)
+            and sum(1 for _ in self._joined(epoch)) == len(epoch.additions)
         )
 
     def lacks_since(self, now: float) -> datetime | None:
@@ -275,9 +365,11 @@ class History:
 
         Replacements and removals are none: without them the view reads the same.
         """
+        self._pass_time(now)
         epoch = self._epochs[0]
         told = [commit.at for commit in self._told if commit.kind in (Kind.ADDITION, Kind.TRUNCATION)]
-        waiting = epoch.additions if epoch.base is None else epoch.additions[len(list(self._joined(epoch, now))) :]
+        joined = 0 if epoch.base is None else sum(1 for _ in self._joined(epoch))
+        waiting = epoch.additions[joined:]
         if epoch.base is None:  # what stands for a view then holds all additions but those that were lost
             waiting = [addition for addition in waiting if addition.sstables & self._lost]
         later = [base.taken_at for epoch in self._epochs[1:] for base in (epoch.base, epoch.next) if base is not None]
@@ -286,16 +378,31 @@ class History:
 
     def is_settled(self, now: float) -> bool:
         """Say whether time alone changes nothing any more."""
-        closed = all(addition.is_closed(now) for epoch in self._epochs for addition in epoch.additions)
-        return closed and not self._told
+        self._pass_time(now)
+        return not (self._told or any(epoch.waits for epoch in self._epochs))
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """Say whether all that was told is taken in."""
+        return not self._told
+
+    @property
+    def late(self) -> tuple[Late, ...]:
+        """The flushes of secondary indexes that came after restore points without them."""
+        return self._flushes.late
 
     def unfinished(self) -> View | None:
         """Return what a restore point without a base would hold, all of it stored or not; None if there is a view."""
         epoch = self._epochs[0]
         if epoch.base is not None:
             return None
+        behind = self._flushes.behind + Counter(index for waiting in epoch.waits for index in waiting.awaited)
         since = {one for addition in epoch.additions for one in addition.sstables} - self._lost
-        return View(frozenset(since.union(epoch.next.sstables if epoch.next else ())), self._last_at)
+        return View(
+            frozenset(since.union(epoch.next.sstables if epoch.next else ())),
+            self._last_at,
+            _spell(behind if self._has_rows() else Counter()),
+        )
 
     @property
     def live(self) -> Collection[Sstable]:
@@ -330,12 +437,10 @@ class History:
         epoch = self._epochs[-1]
         if self._told or epoch.next is not None:
             return None
-        if any(not addition.is_closed(now) for addition in epoch.additions):
-            return None  # a base without the index entries of its newest rows would hide them
         if epoch.base is None:
             return "there is none"
         if epoch.again or any(self._lost & addition.sstables for addition in epoch.additions):
-            return "an sstable was lost"
+            return "the last one was given up, or an sstable was lost"
         if not epoch.replaced:
             return None
         if now - epoch.base.begun >= interval:
@@ -410,54 +515,87 @@ class History:
             self._is_index(directory) for directory, _ in self._live
         )
 
-    def _begin_epoch(self, at: datetime, now: float) -> None:
+    def _has_rows(self) -> bool:
+        """Say whether anything of the table itself is live."""
+        return any(not self._is_index(directory) for directory, _ in self._live)
+
+    def _begin_epoch(self, at: datetime, now: float, indexes: frozenset[str] = frozenset()) -> None:
         self._last_at = max(self._last_at, at)
         last = self._epochs[-1]
         last.next = None  # it would say what was live at a moment of the epoch; the additions up to its end say more
         if last.base is None:
             self._epochs.pop()  # no view came of it, and none will
-        self._epochs.append(_Epoch())
+        found = self._flushes.wait(indexes, at=self._last_at, now=now, is_flush=False)
+        waits = [waiting for waiting in (*last.waits, found) if not waiting.over] if self._has_rows() else []
+        self._epochs.append(_Epoch(waits=waits))
         self.begin_base(now)
 
     def _add(self, commit: _Commit) -> None:
-        new, now, awaits = set(commit.new), commit.told, commit.awaits
-        if not new:
+        if not commit.new:
             return
         self._last_at = max(self._last_at, commit.at)
+        brought = index_names(one.directory for one in commit.new if self._is_index(one.directory))
+        is_index = all(self._is_index(one.directory) for one in commit.new)
+        if is_index and self._join(commit.new, brought):
+            return
         epoch = self._epochs[-1]
-        if all(self._is_index(one.directory) for one in new):
-            indexes = _index_names(one.directory for one in new)
-            after = max(base.position if base else 0 for base in (epoch.base, epoch.next))
-            for addition in epoch.additions:
-                # A base begun since then does not hold it: there it has to be an addition of its own.
-                if addition.position > after and not addition.is_closed(now) and indexes & addition.awaits:
-                    addition.sstables |= new
-                    addition.awaits -= indexes
-                    return
-            awaits = frozenset()
         place = len(epoch.additions)
         if commit.since is not None:
             place = next((n for n, one in enumerate(epoch.additions) if one.seen >= commit.since), place)
-        later = epoch.additions[place:]
-        at = min([self._last_at, *(one.at for one in later)])
-        epoch.additions.insert(place, Addition(new, self._position, at, now, _index_names(awaits), self._index_flushes))
+        at = min([self._last_at, *(one.at for one in epoch.additions[place:])])
+        if is_index:
+            waiting = self._flushes.come_alone(brought, at=at, now=commit.told)
+        elif commit.waits:
+            waiting = self._flushes.wait(commit.indexes, at=at, now=commit.told)
+        else:
+            waiting = self._flushes.let_pass(commit.indexes - brought, at=at, since=commit.since)
+        epoch.additions.insert(place, Addition(set(commit.new), self._position, at, commit.told, waiting))
+        if not waiting.over:
+            epoch.waits.append(waiting)
 
-    def _joined(self, epoch: _Epoch, now: float) -> Iterator[Addition]:
+    def _join(self, new: Collection[Sstable], brought: frozenset[str]) -> bool:
+        """Have a flush of indexes join the first that waits for it; say whether there is one."""
+        waits = self._epochs[-1].waits
+        if not waits:
+            return False
+        rivals = [waiting for waiting in waits if waiting.awaited & brought] or waits[-1:]
+        rivals[0].awaited -= brought
+        return [epoch.take_in(new, rivals[0], rivals[-1]) for epoch in self._epochs][-1]
+
+    def _pass_time(self, now: float) -> None:
+        """Have all end that has waited for flushes of indexes for long enough.
+
+        Not while something that was told is not taken in: that may be such a flush.
+        """
+        if self._told:
+            return
+        ended = 0
+        for epoch in self._epochs:
+            ended += sum(self._flushes.end(waiting, now) for waiting in epoch.waits)
+            epoch.waits = [waiting for waiting in epoch.waits if not waiting.over]
+        if ended:
+            self._advance()
+
+    def _joined(self, epoch: _Epoch) -> Iterator[Addition]:
         """Yield the additions that the view holds: in order, and none after one that is missing."""
+        group = []
         for addition in epoch.additions:
-            if not addition.is_closed(now) or not addition.sstables <= self._stored:
+            if not addition.is_closed or not addition.sstables <= self._stored:
                 return
-            yield addition
+            group.append(addition)
+            if not addition.joins_with_next:
+                yield from group
+                group.clear()
 
-    def _is_finished(self, epoch: _Epoch, now: float) -> bool:
+    def _is_finished(self, epoch: _Epoch) -> bool:
         known = self._stored | self._lost
-        return all(addition.is_closed(now) and addition.sstables <= known for addition in epoch.additions)
+        return all(addition.is_closed and addition.sstables <= known for addition in epoch.additions)
 
     def _advance(self) -> None:
         """Have bases that are stored take their places, and epochs that are over end."""
         moved = False
         for epoch in self._epochs:
-            if epoch.next is not None and epoch.next.sstables <= self._stored:
+            if epoch.next is not None and epoch.next.is_whole(self._stored):
                 epoch.base, epoch.next, moved = epoch.next, None, True
                 after = epoch.base.position
                 epoch.additions = [addition for addition in epoch.additions if addition.position > after]
@@ -473,6 +611,5 @@ class History:
             self._lost &= held
 
 
-def _index_names(directories: Iterable[str]) -> set[str]:
-    """Return the names of the indexes: one flush of an index may write to any of its directories, one on each disk."""
-    return {posixpath.basename(directory) for directory in directories}
+def _spell(behind: Counter[str]) -> tuple[str, ...]:
+    return tuple(sorted(behind.elements()))
