@@ -3,8 +3,9 @@
 import posixpath
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from tablesnap.catalog.summary import Outline, Summary
 from tablesnap.cli.printable import printable
@@ -23,13 +24,15 @@ class Source:
     flags: tuple[str, ...] = ()  # such as --endpoint-url, that the report was asked for with
 
 
-def restore_commands(source: Source, summary: Summary, points: Sequence[Outline]) -> Iterable[str]:
-    """Yield of each of the *points*, which are all of one timeline, what restores it; empty where nothing does."""
+def restore_commands(source: Source, summary: Summary, points: Sequence[Outline]) -> Iterator[str]:
+    """Yield of each of the *points*, all of one timeline, newest first, what restores it; empty where nothing does."""
     taken = Counter(point.taken_at for point in points)
-    return (
-        _restore_command(source, summary, point, is_alone=point.is_sound and taken[point.taken_at] == 1)
-        for point in points
-    )
+    earliest = datetime.max.replace(tzinfo=UTC)  # of those that are newer
+    for point in points:
+        # Where a clock was ahead once, a newer one may be of an earlier moment.
+        is_alone = point.is_sound and taken[point.taken_at] == 1 and point.taken_at < earliest
+        yield _restore_command(source, summary, point, is_alone=is_alone)
+        earliest = min(earliest, point.taken_at)
 
 
 def _restore_command(source: Source, summary: Summary, point: Outline, *, is_alone: bool) -> str:
