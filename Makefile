@@ -1,4 +1,4 @@
-# Everything below works in .venv, made from the lock file by the first Python >= 3.11 that is found.
+# Everything below works in .venv, made from the lock file by the first Python >= 3.11 that is found; but for the demo.
 # Another interpreter: make test PYTHON=/path/to/python3.12 VENV=.venv-3.12
 
 SHELL := /bin/sh
@@ -35,8 +35,11 @@ help:
 	@echo 'make lock    find the newest versions the project allows and write them down'
 	@echo 'make clean   remove what the others made'
 
-demo: $(READY)
-	@$(BIN)/python demo/demo.py $(ARGS)
+# In .venv where it is made already; else in an environment of its own, with what running needs and no more.
+DEMO_VENV := $(if $(wildcard $(READY)),$(VENV),.venv-demo)
+
+demo: $(DEMO_VENV)/.ready
+	@$(DEMO_VENV)/bin/python demo/demo.py $(ARGS)
 
 quick: $(READY)
 	$(PYTEST) -q --hypothesis-profile=quick --numprocesses=2 \
@@ -90,9 +93,8 @@ dist: $(READY)
 	rm -rf dist
 	$(BIN)/python -m hatchling build
 
-# The project's own build backend is in the lock too, so nothing is downloaded that no hash stands for.
-$(READY): requirements-dev.txt pyproject.toml
-	@found='$(PYTHON)'; \
+define MAKE_VENV
+@found='$(PYTHON)'; \
 	for candidate in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	  [ -n "$$found" ] && break; \
 	  "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && found=$$candidate; \
@@ -100,15 +102,28 @@ $(READY): requirements-dev.txt pyproject.toml
 	if [ -z "$$found" ]; then \
 	  echo 'make: no Python 3.11 or later was found; install one, or name it: make PYTHON=/path/to/python3' >&2; exit 1; \
 	fi; \
-	echo "making $(VENV) with $$("$$found" --version)"; \
-	rm -rf '$(VENV)'; \
-	"$$found" -m venv '$(VENV)' || { \
-	  rm -rf '$(VENV)'; \
+	echo "making $(@D) with $$("$$found" --version)"; \
+	rm -rf '$(@D)'; \
+	"$$found" -m venv '$(@D)' || { \
+	  rm -rf '$(@D)'; \
 	  echo "make: $$found could not make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; \
 	}
+endef
+
+# The project's own build backend is in the lock too, so nothing is downloaded that no hash stands for.
+$(READY): requirements-dev.txt pyproject.toml
+	$(MAKE_VENV)
 	@$(PIP) install --require-hashes -r requirements-dev.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@$(PIP) check
+	@touch $@
+
+# Nothing is built: Python finds the source by its path. pip is not quiet, for it takes its time.
+.venv-demo/.ready: requirements.txt
+	$(MAKE_VENV)
+	@echo 'installing what tablesnap needs to run, which takes half a minute or so:'
+	@$(@D)/bin/python -m pip --disable-pip-version-check install --require-hashes -r requirements.txt
+	@echo '$(CURDIR)/src' >"$$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tablesnap.pth"
 	@touch $@
 
 LOCK_VENV := .venv-lock

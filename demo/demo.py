@@ -29,6 +29,7 @@ STORED = BUCKET / "node1:"  # where the objects of a node called node1 lie
 LOG = DEMO / "tablesnap.log"
 ORDERS = DATA / "shop" / "orders-5d1c3f20c4f211f0a1b2c3d4e5f60718"
 CARTS = DATA / "shop" / "carts-7e2d4a31c4f211f0a1b2c3d4e5f60718"
+TABLESNAP = [sys.executable, "-m", "tablesnap"]
 COMPONENTS = {
     "CompressionInfo.db": 60,
     "Digest.crc32": 10,
@@ -103,13 +104,13 @@ def say(text: str) -> None:
 
 def spell(command: list[str]) -> str:
     """Spell a command so that it can be pasted into a shell, from the project's own directory."""
-    return " ".join(command).replace(f"{HERE}/.venv", ".venv").replace(f" {HERE}/", " ")
+    return " ".join(word.removeprefix(f"{HERE}/") for word in command)
 
 
 def daemon_command() -> list[str]:
-    """Return the command line of the real daemon, installed beside this Python."""
-    tablesnap = Path(sys.executable).with_name("tablesnap")
-    return [str(tablesnap), "-r", "-a", "-B", "-n", "node1", "--index-interval", "1", BUCKET.as_uri(), str(DATA)]
+    """Return the command line of the real daemon, run by this Python."""
+    flags = ["-r", "-a", "-B", "-n", "node1", "--index-interval", "1"]
+    return [*TABLESNAP, *flags, BUCKET.as_uri(), str(DATA)]
 
 
 @contextmanager
@@ -240,7 +241,7 @@ To go on by hand, from this directory:
         start it again, in a terminal: it finds everything stored. Ctrl-C ends it.
     cp Makefile .demo/anything && mv .demo/anything {DATA.relative_to(HERE)}
         meanwhile, in another: a file that is moved in is stored at once, and its index follows.
-    {spell([command[0], "--explain", *command[1:]])}
+    {spell([*TABLESNAP, "--explain", *command[len(TABLESNAP) :]])}
         say of each table whether its files are protected, and why; -v says it of each file
     find '.demo/bucket/node1:' -name '*-listdir.json'
         every restore point there is
@@ -248,7 +249,7 @@ To go on by hand, from this directory:
         what one of them says; docs/reference/bucket-layout.md explains each word
     less .demo/tablesnap.log
         what the daemon said
-    .venv/bin/tablesnap --help
+    {spell([*TABLESNAP, "--help"])}
         what else it can do. For a real bucket, write its name in place of file://...
 """
     )
