@@ -236,11 +236,11 @@ def test_objects_are_deleted_at_and_below_path_only_and_indexes_of_both_disks_ar
 ) -> None:
     past = Past.in_directory(tmp_path / "bucket")
     first, second = USERS, USERS.replace(DATA, "/disk2/data")
+    # What another daemon of the second disk records is not of the first.
+    past.point({second: past.sstable(second, 100, ago(days=100))}, ago(days=100))
     for days in (90, 60, 2):
         files = {first: past.sstable(first, days, ago(days=days)), second: past.sstable(second, days, ago(days=days))}
         past.point(files, ago(days=days))
-    # What another daemon of the second disk records is not of the first.
-    past.point({second: past.sstable(second, 100, ago(days=100))}, ago(days=100))
 
     assert run(bucket, DATA, "30").returncode == 0
 
