@@ -68,7 +68,8 @@ def next_steps(plan: Plan, request: Request) -> Iterator[str]:
         return
     yield "next, as docs/guide/restore.md has it:"
     users = [table for table in tables if table.keyspace not in _SYSTEM]
-    if {table.keyspace for table in tables} >= _WHOLE_NODE:
+    is_node = {table.keyspace for table in tables} >= _WHOLE_NODE
+    if is_node:
         yield "* A whole node: it starts on what was restored, with its tokens, host id and schema of then."
         yield "  Make TARGET its data directory, with commit log, hints and saved caches empty, and start it."
         yield "  Never let two nodes run that have the same system tables."
@@ -79,7 +80,7 @@ def next_steps(plan: Plan, request: Request) -> Iterator[str]:
         if users:
             yield from _import_steps(users)
     for directory in _segments_of(plan, request.commitlogs):
-        yield from _replay_steps(directory)
+        yield from _replay_steps(directory if is_node else _after_moving(directory, users[:_SHOWN]))
     yield "* nodetool repair, where other nodes have replicas."
 
 
@@ -144,6 +145,14 @@ def _moving(table: _Table) -> Iterator[str]:
     if table.importable != table.directory:
         yield f"    mkdir -p {shlex.quote(os.path.dirname(table.importable))}"
         yield f"    mv {shlex.quote(table.directory)} {shlex.quote(table.importable)}"
+
+
+def _after_moving(directory: str, tables: Sequence[_Table]) -> str:
+    """Return where *directory* is once the directories of the *tables* are where an import takes them."""
+    for table in tables:
+        if directory.startswith(f"{table.directory}/"):
+            return table.importable + directory.removeprefix(table.directory)
+    return directory
 
 
 def _replay_steps(directory: str) -> Iterator[str]:
