@@ -53,8 +53,9 @@ def _run(options: "Options", visible: SecretVisible | None) -> int:
     from tablesnap.cli.notify import supervisor_of
     from tablesnap.cli.progress import progress_for
     from tablesnap.cli.screen import Screen
+    from tablesnap.daemon.claim import claimed
     from tablesnap.daemon.service import Daemon
-    from tablesnap.store.opening import open_store
+    from tablesnap.store.opening import identity_of, open_store
 
     assert options.address is not None, "the daemon has a store"
     screen = Screen()
@@ -70,17 +71,18 @@ def _run(options: "Options", visible: SecretVisible | None) -> int:
     progress = progress_for(screen)
     exit_code = EXIT_FAILED
     try:
-        store = open_store(options.address, options.store)
-        daemon = Daemon(options.settings, store, progress, supervisor=supervisor_of(os.environ))
-        signals.direct(daemon, before_exit=screen.rescue)
-        log.info(
-            "starting tablesnap %s: node %s, bucket %s, paths %s",
-            __version__,
-            options.settings.node,
-            options.address,
-            ", ".join(options.settings.paths),
-        )
-        is_kept_back = daemon.run()
+        with claimed(options.settings, identity_of(options.address, options.store, os.environ)):
+            store = open_store(options.address, options.store)
+            daemon = Daemon(options.settings, store, progress, supervisor=supervisor_of(os.environ))
+            signals.direct(daemon, before_exit=screen.rescue)
+            log.info(
+                "starting tablesnap %s: node %s, bucket %s, paths %s",
+                __version__,
+                options.settings.node,
+                options.address,
+                ", ".join(options.settings.paths),
+            )
+            is_kept_back = daemon.run()
         exit_code = signals.exit_code or (EXIT_FAULTY if is_kept_back else EXIT_OK)
     except TablesnapError as error:
         if not syslog and options.log_format == "text":

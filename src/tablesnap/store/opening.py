@@ -1,5 +1,6 @@
 """From an address and what the operator said of it to a store."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tablesnap.errors import StoreRefused
@@ -8,6 +9,20 @@ from tablesnap.store.port import Store
 from tablesnap.store.upkeep import NoUpkeep, Upkeep
 
 MIB = 1 << 20
+
+# What in the environment leads to one store or another of the same name.
+_LEADING = frozenset(
+    (
+        "AWS_CONFIG_FILE",
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_S3",
+        "AWS_PROFILE",
+        "AZURE_ENDPOINT",
+        "AZURE_STORAGE_ACCOUNT_NAME",
+        "AZURE_STORAGE_CONNECTION_STRING",
+        "AZURE_STORAGE_ENDPOINT",
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +49,12 @@ def open_store(address: Address, options: StoreOptions | None = None) -> Store:
     """
     options = options or StoreOptions()
     return _OPENERS[address.scheme](address, options)
+
+
+def identity_of(address: Address, options: StoreOptions, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what tells the store at *address* from others, as far as it is known without asking anything."""
+    leading = sorted(f"{name}={value}" for name, value in environment.items() if name in _LEADING)
+    return (str(address), options.endpoint_url or "", *leading)
 
 
 def open_upkeep(address: Address, options: StoreOptions | None = None) -> Upkeep:
