@@ -33,6 +33,7 @@ from tablesnap.daemon.messages import (
     Surveying,
     Task,
 )
+from tablesnap.daemon.other_writers import OtherWriters, identify, is_beside
 from tablesnap.daemon.progress import Progress
 from tablesnap.daemon.questions import Questions
 from tablesnap.daemon.settings import Settings
@@ -97,7 +98,9 @@ class Daemon:
         self._now = now
         self._timing = timing or Timing()
         self._keys = keys
-        catalog = Catalog(store, keys)
+        writer = identify()
+        catalog = Catalog(store, keys, writer)
+        self._other_writers = OtherWriters(catalog.strangers, writer, self._timing, now)
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._hints_lost = False
         self._directories: dict[str, Directory] = {}
@@ -260,6 +263,7 @@ class Daemon:
                     directory.disk = None  # whoever asks has seen to it that the right disk is there
                 for table in self._tables.tables.values():
                     self._tables.try_again(table)
+                self._other_writers.look()
                 self._rescan("that was asked for")
             case Stop():
                 raise AssertionError("a stop is seen before it is handled")
@@ -274,6 +278,7 @@ class Daemon:
             self._teller.let_go(1, self._intake.let_go.pop().incarnation.size)
         self._ask_clock()
         self._tick_tables(now)
+        self._other_writers.tick()
         for directory in [] if self._stamps.is_unsure else list(self._directories.values()):
             if directory.table is None and recording.is_due(directory, now):
                 self._files.record(directory, overdue=recording.is_overdue(directory, now))
@@ -465,6 +470,7 @@ class Daemon:
                 self._supervisor.alive()
         if surveyed.asked.at_start:
             self._decide_contested(surveyed.survey.newest)
+            self._other_writers.begin(surveyed.survey.points.values())
             self._teller.judged(judged)
             for directory in self._directories.values():
                 delete_stored(directory, self._settings)
@@ -477,6 +483,8 @@ class Daemon:
 
     def _heed_finished(self, finished: Finished) -> None:
         task, result = finished.task, finished.result
+        if isinstance(result, Protected) and is_beside(result.file.key, task.name):
+            self._other_writers.suspect(task.directory)
         if task.sstable is None:
             self._files.finish(self._directories.get(task.directory), task, result)
         elif self._tables.holder.finish(self._tables.tables.get(task.table), task, result):

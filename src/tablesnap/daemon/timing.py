@@ -29,3 +29,6 @@ class Timing:
     index_flushes: float = 2.0  # how long nothing must be heard of flushes of secondary indexes before they are over
     index_patience: float = 60.0  # how long a flush of the table waits for them at most
     told_late: float = 2.0  # how long after its removal an sstable's addition may still be told
+    writers_first: float = 300.0  # how long after the start it looks whether another run records the same directories
+    writers_every: float = 3600.0  # how often it looks again
+    writers_suspected: float = 60.0  # and how long at least between two looks because a key was taken
