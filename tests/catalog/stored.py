@@ -72,6 +72,7 @@ class Past:
         *,
         seen_at: datetime | None = None,
         stored_at: datetime | None = None,
+        until: datetime | None = None,
         missing: Sequence[str] = (),
         unexplained: Sequence[str] = (),
     ) -> tuple[str, ...]:
@@ -87,6 +88,7 @@ class Past:
                 node=self.keys.node,
                 taken_at=taken_at,
                 seen_at=seen_at,
+                until=until,
                 covers=tuple(held),
             )
             for place, (directory, files) in enumerate(held.items())

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tablesnap.cli.listing_text import spell_exact
 from tablesnap.cli.printable import printable
-from tablesnap.restore.chosen import Choice
+from tablesnap.restore.chosen import Apart, Choice
 from tablesnap.restore.plan import Plan
 from tablesnap.rules.points import Fault
-from tablesnap.units import spell_count, spell_size
+from tablesnap.units import spell_count, spell_seconds, spell_size
 
 _SHOWN = 20  # paths of a kind, before the rest is counted
 
@@ -27,6 +27,10 @@ def plan_lines(plan: Plan, node: str, width: int) -> Iterator[str]:
         first = min(choice.point.since for choice in plan.choices)
         last = max(choice.point.taken_at for choice in plan.choices)
         yield f"taken between {spell_exact(first)} and {spell_exact(last)} UTC"
+    if plan.schema is not None and plan.schema.moment is not None:
+        yield f"system_schema is as of {spell_exact(plan.schema.moment)} UTC: all of its tables are known then"
+    if plan.apart is not None:
+        yield from _wrapped("", _spell_apart(plan.apart), width)
     yield f"to fetch: {spell_count(plan.files, 'file')}, {spell_size(plan.size)}"
     if plan.there:
         yield f"there already: {spell_count(len(plan.there), 'file')}, {spell_size(plan.there_size)}"
@@ -50,6 +54,20 @@ def _choice_lines(choice: Choice, width: int) -> Iterator[str]:
     yield from _fault_lines(choice.faults, width)
     for note in choice.notes:
         yield from _wrapped("    ! ", note, width)
+
+
+def _spell_apart(apart: Apart) -> str:
+    """Say how far apart the tables are, and when all of them are known."""
+    if not apart.by and apart.moment is not None:
+        return f"all tables are known at {spell_exact(apart.moment)} UTC"
+    known = (
+        f"all are known at {spell_exact(apart.moment)} UTC, which --at takes"
+        if apart.moment is not None
+        else "no earlier moment was found at which all are known"
+    )
+    first = f"{apart.first} is known until {spell_exact(apart.first_until)} UTC"
+    last = f"{apart.last} is as of {spell_exact(apart.last_taken_at)} UTC"
+    return f"tables are up to {spell_seconds(apart.by.total_seconds())} apart: {first}, and {last}; {known}"
 
 
 def _fault_lines(faults: Sequence[Fault], width: int) -> Iterator[str]:

@@ -81,6 +81,11 @@ def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
             help="take an incomplete restore point without what is missing of it",
         ),
         add(
+            "--allow-mixed-schema",
+            action="store_true",
+            help="restore the tables of system_schema though they are of different moments",
+        ),
+        add(
             "--from-objects",
             metavar=f"{NEWER}|{ALL}",
             nargs="?",
@@ -177,6 +182,7 @@ def _request(given: argparse.Namespace, bucket: Address, origin: str, target: st
         file=given.file or "",
         from_objects=given.from_objects or "",
         allow_missing=given.allow_missing,
+        allow_mixed_schema=given.allow_mixed_schema,
         force=given.force,
         exact=given.exact,
         preserve=given.preserve,

@@ -4,10 +4,13 @@ import posixpath
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from tablesnap.catalog.spans import known_of
 from tablesnap.catalog.timeline import Timeline
 from tablesnap.restore.chosen import Choice, Chosen, Refusal
+from tablesnap.restore.joints import Candidate, fit, schema_moment
 from tablesnap.restore.proposing import Proposals
 from tablesnap.restore.request import ALL, NEWER, Request
 from tablesnap.rules import points, sstable
@@ -15,6 +18,7 @@ from tablesnap.rules.from_objects import Found, assemble, group_of
 from tablesnap.rules.keys import INDEX_ENDING, file_of_index, plain_of
 from tablesnap.rules.points import Fault, KeptFile, RestorePoint
 from tablesnap.rules.purging import Stored
+from tablesnap.rules.system_schema import is_schema
 from tablesnap.store.port import Listed, Store
 from tablesnap.units import spell_count, spell_size, spell_utc
 
@@ -22,17 +26,25 @@ _AT_ONCE = 8  # histories that are looked into at a time
 
 
 def choose(request: Request, timelines: Sequence[Timeline], store: Store) -> Chosen:
-    """Choose of each of the *timelines*. Raises what the store raises."""
+    """Choose of each of the *timelines*, the tables of system_schema as of one moment. Raises what the store raises."""
+    choosers = {timeline: _Chooser(request, timeline, store) for timeline in timelines}
+    by_time = not (request.file or request.from_objects)
+    candidates = [Candidate(one, known_of(one, chooser.is_whole)) for one, chooser in choosers.items() if by_time]
+    schema = schema_moment(request, candidates)
+    if schema is not None and schema.moment is not None:
+        then = replace(request, at=schema.moment)
+        choosers |= {one: _Chooser(then, one, store) for one in timelines if is_schema(one.name)}
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="choose") as pool:
         try:
-            found = list(pool.map(lambda timeline: _Chooser(request, timeline, store).choose(), timelines))
+            found = list(pool.map(lambda chooser: chooser.choose(), choosers.values()))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return Chosen(
+    chosen = Chosen(
         choices=[one for one in found if isinstance(one, Choice)],
         refusals=[one for one in found if isinstance(one, Refusal)],
     )
+    return fit(request, chosen, schema, candidates)
 
 
 class _Chooser:
@@ -204,6 +216,10 @@ class _Chooser:
                 if isinstance(one, Listed)
             }
         return self._listed
+
+    def is_whole(self, point: RestorePoint) -> bool:
+        """Say whether all of *point* is there."""
+        return not self._faults(point)
 
     def _faults(self, point: RestorePoint) -> list[Fault]:
         return points.faults(point, _Sizes(self._objects()))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tablesnap.download.one import Fetch
-from tablesnap.restore.chosen import Choice, Refusal
+from tablesnap.restore.chosen import Apart, Choice, Refusal, SchemaMoment
 from tablesnap.rules.placing import Renamed
 from tablesnap.rules.points import Fault
 from tablesnap.units import spell_utc
@@ -49,6 +49,8 @@ class Plan:
     target: str
     choices: Sequence[Choice] = ()
     refusals: Sequence[Refusal] = ()  # of what is left out
+    schema: SchemaMoment | None = None
+    apart: Apart | None = None
     groups: Sequence[Sequence[Fetch]] = ()  # what is fetched, by sstable, its Data.db last
     size: int = 0  # bytes that are fetched
     there: Sequence[str] = ()  # paths of what is there already with the right content
@@ -82,6 +84,8 @@ class Plan:
                 {"name": refusal.name, "why": refusal.why, "faults": _faults_as_json(refusal.faults)}
                 for refusal in self.refusals
             ],
+            "system_schema": None if self.schema is None else _schema_as_json(self.schema),
+            "apart": None if self.apart is None else _apart_as_json(self.apart),
             "to_fetch": {"files": self.files, "bytes": self.size},
             "there_already": {"files": len(self.there), "bytes": self.there_size},
             "different": [{"path": one.path, "why": one.why} for one in self.different],
@@ -111,6 +115,34 @@ def _choice_as_json(choice: Choice) -> dict[str, object]:
         "emptied": choice.is_emptied,
         "faults": _faults_as_json(choice.faults),
         "notes": list(choice.notes),
+    }
+
+
+def _schema_as_json(schema: SchemaMoment) -> dict[str, object]:
+    return {
+        "as_of": None if schema.moment is None else spell_utc(schema.moment),
+        "passed_over": list(schema.passed),
+        "may_lack": list(schema.may_lack),
+        "disagreeing": [
+            {
+                "name": one.name,
+                "taken_at": spell_utc(one.taken_at),
+                "until": spell_utc(one.until),
+                "seconds": one.by.total_seconds(),
+            }
+            for one in schema.disagreeing
+        ],
+        "unknown": list(schema.unknown),
+        "mixed": schema.moment is None and schema.is_allowed,
+    }
+
+
+def _apart_as_json(apart: Apart) -> dict[str, object]:
+    return {
+        "seconds": apart.by.total_seconds(),
+        "first": {"name": apart.first, "until": spell_utc(apart.first_until)},
+        "last": {"name": apart.last, "taken_at": spell_utc(apart.last_taken_at)},
+        "all_known_at": None if apart.moment is None else spell_utc(apart.moment),
     }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tablesnap.download.one import Fetch
 from tablesnap.download.owner import PERMISSIONS, NumericOwner
-from tablesnap.restore import ground, owning
+from tablesnap.restore import ground, joints, owning
 from tablesnap.restore.chosen import Chosen
 from tablesnap.restore.comparing import Comparer, look_into
 from tablesnap.restore.plan import Different, Plan
@@ -58,6 +58,8 @@ def make_plan(request: Request, chosen: Chosen, store: Store, *, threads: int, s
         target=request.target,
         choices=chosen.choices,
         refusals=chosen.refusals,
+        schema=chosen.schema,
+        apart=chosen.apart,
         groups=_groups(wanted, found, request),
         size=sum(one.file.size or 0 for one in wanted),
         there=[one.path for one in there],
@@ -80,8 +82,9 @@ def make_plan(request: Request, chosen: Chosen, store: Store, *, threads: int, s
             *crowded,
             *_obstacles_of_owners(wanted, request),
             *_obstacles_of_exact(chosen, directories, request),
+            *joints.obstacles(chosen.schema),
         ],
-        warnings=[*_warnings(found, request)],
+        warnings=[*joints.warnings(request, chosen), *_warnings(found, request)],
     )
 
 

@@ -21,6 +21,7 @@ class Request:
     file: str = ""  # the restore point recorded by the index of this file; or an index's whole key
     from_objects: str = ""  # besides what an index names: "", `NEWER` than the newest index, or `ALL`
     allow_missing: bool = False
+    allow_mixed_schema: bool = False
     force: bool = False
     exact: bool = False
     preserve: bool = False
