@@ -197,7 +197,9 @@ def test_the_plan_says_how_far_apart_tables_are_and_when_all_of_them_are_known(
         f"tables are up to 15 s apart: {users} is known until {spelt(60)} UTC, and {orders} is as of {spelt(75)} UTC; "
         f"all are known at {spelt(60)} UTC, which --at takes"
     ) in apart.stdout
+    assert f"unchanged from {spelt(0)} until {spelt(60)} UTC: 5 files" in apart.stdout
     assert f"all tables are known at {spelt(60)} UTC" in together.stdout
+    assert f"unchanged from {spelt(50)} until {spelt(70)} UTC: 5 files" in together.stdout
 
 
 def test_where_no_moment_is_found_at_which_all_tables_are_known_the_plan_says_so(

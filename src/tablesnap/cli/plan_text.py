@@ -50,7 +50,10 @@ def _choice_lines(choice: Choice, width: int) -> Iterator[str]:
     figures = f"{spell_count(len(choice.files), 'file')}, {spell_size(sum(file.size or 0 for file in choice.files))}"
     span = f"{spell_exact(point.since)} to " if point.since != point.taken_at else ""
     yield printable(f"  {choice.timeline.name}")
-    yield f"    as of {span}{spell_exact(point.taken_at)} UTC: {figures}"
+    if point.until > point.taken_at and not span:
+        yield f"    unchanged from {spell_exact(point.taken_at)} until {spell_exact(point.until)} UTC: {figures}"
+    else:
+        yield f"    as of {span}{spell_exact(point.taken_at)} UTC: {figures}"
     yield from _fault_lines(choice.faults, width)
     for note in choice.notes:
         yield from _wrapped("    ! ", note, width)
