@@ -227,6 +227,16 @@ def test_the_command_beside_a_restore_point_restores_that_one(past: Past, tmp_pa
     ]
 
 
+def test_a_command_restores_the_same_one_where_a_clock_was_ahead_once(past: Past, tmp_path: Path) -> None:
+    past.table(USERS, [1], ago(minutes=2))
+    past.table(USERS, [1, 2], ago(minutes=4))
+
+    report(tmp_path)
+
+    _, *each = Page(tmp_path / "page.html").commands
+    assert [typed(command, tmp_path / str(number)) for number, command in enumerate(each)] == [{1, 2}, {1}]
+
+
 def typed(command: str, where: Path) -> set[int]:
     """Type a command in an empty directory, and return the generations of what it restores."""
     where.mkdir()
