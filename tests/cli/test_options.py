@@ -298,6 +298,7 @@ def test_a_session_token_is_not_taken_for_another_pair_of_keys(places: Path) -> 
         ("--explain bucket", ["PATH is missing"]),
         ("--explain bucket ./nowhere", ["'./nowhere' does not exist"]),
         ("--explain one /nowhere", ["'/nowhere' does not exist"]),
+        ("--explain ./one bucket", ["'bucket' does not exist", "it comes first: bucket ./one"]),
     ],
 )
 def test_a_wrong_line_is_answered_with_which_word_and_what_to_try(places: Path, line: str, said: list[str]) -> None:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 
-from tablesnap.cli.slips import bucket_of
+from tablesnap.cli.slips import bucket_of, names_only_a_path
 from tablesnap.errors import UsageError
 from tablesnap.rules.place import tidy
 from tablesnap.rules.table_name import table_name
@@ -64,7 +64,9 @@ def understand_what_to_explain(words: Sequence[str]) -> tuple[Address | None, tu
         raise UsageError(f"PATH is missing; try: tablesnap --explain my-bucket {_EXAMPLE}, or --help")
     for word in paths:
         if not os.path.lexists(word):
-            raise UsageError(f"PATH {word!r} does not exist; correct it")
+            swapped = not has_bucket and len(paths) > 1 and not names_only_a_path(word)
+            hint = f"; if it is BUCKET, it comes first: {word} {paths[0]}" if swapped else ""
+            raise UsageError(f"PATH {word!r} does not exist; correct it{hint}")
     return bucket, _absolute(paths)
 
 
