@@ -14,6 +14,7 @@ from tests.waiting import wait_until
 from tablesnap.checksum import crc64nvme
 from tablesnap.daemon.service import Daemon, utc_now
 from tablesnap.daemon.settings import Settings
+from tablesnap.daemon.timing import Timing
 from tablesnap.errors import StoreError
 from tablesnap.rules.index import Index, decode
 from tablesnap.rules.keys import directory_of, is_index
@@ -80,6 +81,7 @@ def running(
     *paths: Path,
     wall_clock: Callable[[], datetime] = utc_now,
     now: Callable[[], float] = time.monotonic,
+    timing: Timing | None = None,
     **settings: object,
 ) -> Iterator[Running]:
     """Run a daemon for as long as the block lasts, once it watches, and stop it in order."""
@@ -92,6 +94,7 @@ def running(
         progress,
         wall_clock,
         now=now,
+        timing=timing,
     )
     it = Running(daemon, threading.Thread(target=daemon.run, name="daemon", daemon=True), progress)
     others = set(threading.enumerate())

@@ -16,6 +16,7 @@ from tests.waiting import wait_until
 
 from tablesnap.checksum import crc64nvme
 from tablesnap.daemon.service import utc_now
+from tablesnap.daemon.timing import Timing
 from tablesnap.rules.index import Index
 from tablesnap.rules.keys import is_index
 from tablesnap.store.port import Store
@@ -73,6 +74,7 @@ def following(
     paths: tuple[Path, ...] = (),
     wall_clock: Callable[[], datetime] = utc_now,
     now: Callable[[], float] = time.monotonic,
+    timing: Timing | None = None,
     **settings: object,
 ) -> Iterator[Running]:
     """Run a daemon that writes an index after every commit, and have no log of *tables* vanish before it is opened.
@@ -83,7 +85,7 @@ def following(
     roots = {directory.parent.parent for table in tables for directory in table.directories}
     # The events of a daemon that was told of none: sstables must not need any.
     settings = {"index_interval": 0.0, "events": frozenset({"IN_MOVED_TO"}), **settings}
-    with running(store, *(paths or sorted(roots)), wall_clock=wall_clock, now=now, **settings) as daemon:
+    with running(store, *(paths or sorted(roots)), wall_clock=wall_clock, now=now, timing=timing, **settings) as daemon:
         for it in everything:
             it.followed_by = None if paths else os.getpid()
         try:

@@ -117,9 +117,9 @@ def test_a_table_moved_to_another_disk_and_linked_goes_on_without_a_question(
     data: Path, disk: Path, elsewhere: Path, store: MemoryStore, caplog: pytest.LogCaptureFixture, way: str
 ) -> None:
     target = (elsewhere if way == "copied" else disk) / "moved"
-    table = Table(directory_below(data))
+    table, other = Table(directory_below(data)), Table(directory_below(data, "other"))
     (path,) = table.directories
-    with following(store, table):
+    with following(store, table, other, timing=Timing(moved=60.0)):
         table.compact(table.flush(), table.flush())
         table.flush()
         wait_for_live(store, table)
@@ -129,6 +129,9 @@ def test_a_table_moved_to_another_disk_and_linked_goes_on_without_a_question(
             path.rename(disk / "old")
         else:
             path.rename(target)
+        wait_until(lambda: f"{path} is gone" in caplog.text, "the daemon to hear of it")
+        other.flush()
+        wait_for_live(store, other)  # it has looked meanwhile at what is due
         path.symlink_to(target)
         table.flush()
         wait_for_live(store, table)
@@ -179,8 +182,9 @@ def test_a_link_that_leads_back_goes_on(
     insist_all_are_whole(store, path)
 
 
+@pytest.mark.parametrize("way", ["replaced", "deleted and made"])
 def test_an_ordinary_directory_behind_a_link_that_leads_elsewhere_is_not_recorded(
-    data: Path, disk: Path, store: MemoryStore, caplog: pytest.LogCaptureFixture
+    data: Path, disk: Path, store: MemoryStore, caplog: pytest.LogCaptureFixture, way: str
 ) -> None:
     link = data / "link"
     for name in ("one", "two"):
@@ -191,6 +195,9 @@ def test_an_ordinary_directory_behind_a_link_that_leads_elsewhere_is_not_recorde
         wait_until(lambda: newest(store, link), "a restore point")
 
         (disk / "next").symlink_to(disk / "two")
+        if way == "deleted and made":
+            link.unlink()
+            wait_until(lambda: f"{link} is gone" in caplog.text, "the daemon to hear of it")
         (disk / "next").replace(link)
         wait_until(lambda: f"{link} is on another file system than at its last index, or a link" in caplog.text)
         assert [sorted(index.files) for index in indexes(store, link)] == [["in-one"]]

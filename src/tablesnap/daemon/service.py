@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from tablesnap.capture.limits import pins_within, raise_file_limit
+from tablesnap.capture.listing import Disk
 from tablesnap.capture.pin import Pins
 from tablesnap.catalog.catalog import Catalog
 from tablesnap.daemon import recording, table_recording
@@ -104,6 +105,7 @@ class Daemon:
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._hints_lost = False
         self._directories: dict[str, Directory] = {}
+        self._disks: dict[str, Disk] = {}  # where directories were that are gone, of those behind links
         self._watcher = Watcher(
             settings.paths,
             self._hear,
@@ -259,8 +261,11 @@ class Daemon:
             case Recorded():
                 self._heed_recorded(message)
             case Rescan():
+                self._disks.clear()
                 for directory in self._directories.values():
                     directory.disk = None  # whoever asks has seen to it that the right disk is there
+                    if directory.table is None:
+                        directory.note_change(self._now())  # what was not recorded while it was on the wrong one
                 for table in self._tables.tables.values():
                     self._tables.try_again(table)
                 self._other_writers.look()
@@ -377,6 +382,7 @@ class Daemon:
             return
         if directory is None:
             directory = self._directories[hint.directory] = Directory(path=hint.directory, quiet=self._timing.quiet)
+            directory.disk = self._disks.pop(hint.directory, None)
             self._tables.note_watched(directory)
             if hint.at_start:
                 self._intake.look_at_start(directory)
@@ -396,6 +402,8 @@ class Daemon:
     def _heed_gone(self, path: str) -> None:
         directory = self._directories.pop(path, None)
         if directory is not None:
+            if directory.disk is not None and directory.disk.real != path:
+                self._disks[path] = directory.disk
             self._intake.forget(directory)
             self._tables.leave(directory)
             self._teller.let_go(sum(one.found for one in directory.pending.values()), 0)
