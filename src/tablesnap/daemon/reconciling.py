@@ -250,8 +250,8 @@ class Reconciler:
         lost = sum(one.directory == directory for one in table.history.live)
         log.error(
             "%s: %s gone from %s without a transaction; was it unmounted, removed, lost with its disk, truncated "
-            "unseen, or another disk mounted? No restore point is taken until they are back, or others are there; the "
-            "last one stays. If another disk was mounted on purpose, send HUP",
+            "unseen, or another disk mounted, or does a link lead elsewhere? No restore point is taken until they are "
+            "back, or others are there; the last one stays. If the new disk or the link is right, send HUP",
             table.name,
             spell_count(lost, "live sstable") if lost else "all sstables of the newest restore point are",
             directory,
