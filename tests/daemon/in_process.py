@@ -20,6 +20,21 @@ from tablesnap.rules.index import Index, decode
 from tablesnap.rules.keys import directory_of, is_index
 from tablesnap.store.port import Store
 
+# A test waits no longer than it takes to see that nothing moves. What the daemon allows to those who are late is as it
+# is everywhere (`after_look`, `index_flushes`, `told_late`): less would be too little where a machine is busy.
+BRISK = Timing(
+    announce_every=0.1,
+    pins_every=0.1,
+    quiet=0.2,
+    snapshot=2.0,
+    stand_still=0.5,
+    rewritten_still=0.3,
+    suspect=0.4,
+    absent_every=1.0,
+    record_again=0.1,
+    base_again=0.1,
+)
+
 ALL_EVENTS = frozenset({"IN_MOVED_TO", "IN_CLOSE_WRITE", "IN_CREATE"})
 
 
@@ -81,7 +96,7 @@ def running(
     *paths: Path,
     wall_clock: Callable[[], datetime] = utc_now,
     now: Callable[[], float] = time.monotonic,
-    timing: Timing | None = None,
+    timing: Timing = BRISK,
     **settings: object,
 ) -> Iterator[Running]:
     """Run a daemon for as long as the block lasts, once it watches, and stop it in order."""

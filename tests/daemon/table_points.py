@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.daemon.fake_cassandra import Table, Written
-from tests.daemon.in_process import Running, indexes, newest, restored, running
+from tests.daemon.in_process import BRISK, Running, indexes, newest, restored, running
 from tests.stores import Around
 from tests.waiting import wait_until
 
@@ -74,7 +74,7 @@ def following(
     paths: tuple[Path, ...] = (),
     wall_clock: Callable[[], datetime] = utc_now,
     now: Callable[[], float] = time.monotonic,
-    timing: Timing | None = None,
+    timing: Timing = BRISK,
     **settings: object,
 ) -> Iterator[Running]:
     """Run a daemon that writes an index after every commit, and have no log of *tables* vanish before it is opened.
