@@ -23,6 +23,7 @@ from tablesnap.store.port import Store
 # A test waits no longer than it takes to see that nothing moves. What the daemon allows to those who are late is as it
 # is everywhere (`after_look`, `index_flushes`, `told_late`): less would be too little where a machine is busy.
 BRISK = Timing(
+    tick=0.05,
     announce_every=0.1,
     pins_every=0.1,
     quiet=0.2,

@@ -11,12 +11,15 @@ from tablesnap.capture.listing import Listing, look_at_directory
 from tablesnap.capture.pin import Pins
 from tablesnap.daemon.directory import Directory
 from tablesnap.daemon.holding import Doing
+from tablesnap.daemon.intake import Intake
 from tablesnap.daemon.service import utc_now
 from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.stamping import StampClock
+from tablesnap.daemon.table_recording import TableRecorder, is_due
 from tablesnap.daemon.tables import Tables
 from tablesnap.daemon.timing import Timing
 from tablesnap.daemon.witness import Witness
+from tablesnap.rules.index import Index
 from tablesnap.rules.keys import Keys
 
 
@@ -68,3 +71,20 @@ def test_a_flush_to_two_disks_between_the_looks_at_them_is_taken_in_whole(tmp_pa
         tables.beginner.begin(known, frozenset())
 
     assert {found.directory for found in known.history.live} == {str(one), str(other)}
+
+
+def test_the_first_flush_into_a_table_that_was_looked_at_while_it_was_empty_is_recorded_at_once(tmp_path: Path) -> None:
+    table = Table(directory_below(tmp_path))
+    table.begin("flush").half_write()
+    tables = tables_of(table, after=lambda listed: None)
+    [known] = tables.tables.values()
+    settings, keys = Settings(paths=(), node="node1.example.com"), Keys("", "node1.example.com", ":")
+    intake = Intake(settings, keys, lambda task, urgency: None, lambda: 0.0, tables.recognise, Timing())
+    written: list[tuple[Index, ...]] = []
+    tables.beginner.begin(known, frozenset())
+    TableRecorder(settings, keys, tables, intake, written.append).record(known)
+    assert not written, "there is nothing to say of an empty table"
+
+    known.note_change(0.0)
+
+    assert is_due(known, 1.0, settings.index_interval)

@@ -150,7 +150,9 @@ class TableRecorder:
         table.next_at, table.record_at = now, 0.0
         ending = table.history.is_ending(now)
         table.recorded = table.history.view(now)
-        table.changed_since, table.live_moved, table.last_index, table.stored_bytes = None, None, now, 0
+        table.changed_since, table.live_moved, table.stored_bytes = None, None, 0
+        if indexes or table.newest is not None:  # the first restore point of a table that was empty waits for nothing
+            table.last_index = now
         if indexes and self._settings.with_index:
             table.index_in_flight, table.ending = True, ending
             self._submit(indexes)
