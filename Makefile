@@ -56,11 +56,11 @@ test-servers: $(READY)
 
 # Each test has two Cassandras to feed: `tests/cassandra/conftest.py` has two workers at most run them.
 test-cassandra: $(READY)
-	$(WITH) $(PYTEST) --numprocesses=2 --dist=loadgroup --durations=10 -m cassandra tests/cassandra $(ARGS)
+	$(WITH) $(PYTEST) --numprocesses=2 --dist=loadgroup --durations=10 -m cassandra $(ARGS)
 
 # By file, as most of the time goes into what the tests of one file share: a package, a Debian, an image.
 test-packaging: $(READY)
-	$(WITH) $(PYTEST) --numprocesses=2 --dist=loadfile --durations=10 -m packaging tests/packaging $(ARGS)
+	$(WITH) $(PYTEST) --numprocesses=2 --dist=loadfile --durations=10 -m packaging $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .
