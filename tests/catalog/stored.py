@@ -12,6 +12,7 @@ from tablesnap.errors import AlreadyStored
 from tablesnap.rules.index import Index, Owner, StoredFile
 from tablesnap.rules.index_parts import join
 from tablesnap.rules.keys import Keys
+from tablesnap.rules.late import Late
 from tablesnap.rules.writers import Writer
 from tablesnap.store.file import FileStore
 from tablesnap.store.memory import MemoryStore
@@ -75,6 +76,8 @@ class Past:
         until: datetime | None = None,
         missing: Sequence[str] = (),
         unexplained: Sequence[str] = (),
+        behind: Sequence[str] = (),
+        late: Sequence[Late] = (),
     ) -> tuple[str, ...]:
         """Write the restore point of a table that *held* this, by directory, and return the keys of its indexes."""
         seen_at = seen_at or taken_at
@@ -85,6 +88,8 @@ class Past:
                 files=files,
                 missing=tuple(missing) if place == 0 else (),
                 unexplained=tuple(unexplained) if place == 0 else (),
+                behind=tuple(behind) if place == 0 else (),
+                late=tuple(late) if place == 0 else (),
                 node=self.keys.node,
                 taken_at=taken_at,
                 seen_at=seen_at,

@@ -15,6 +15,7 @@ from tablesnap.catalog.inventory import inventory
 from tablesnap.catalog.timeline import Timeline, timelines
 from tablesnap.errors import StoreUnavailable
 from tablesnap.rules.index import StoredFile
+from tablesnap.rules.late import Lagging, Late
 from tablesnap.rules.points import RestorePoint
 from tablesnap.store.port import Content, Listed, Store
 
@@ -202,7 +203,7 @@ def test_indexes_that_name_one_that_is_gone_are_restore_points_that_cannot_be_re
     assert whole in gone.unreadable
 
 
-class Late(Around):
+class Unlisted(Around):
     """Does not list the index of one directory, as a listing does that went by before it was stored."""
 
     def list(self, prefix: str) -> Iterator[Listed]:
@@ -216,7 +217,7 @@ class Late(Around):
 def test_an_index_that_names_one_written_during_the_listing_is_its_restore_point(past: Past) -> None:
     past.point(held(past, disk1=[1], disk2=[2], disk3=[3]), at(0))
 
-    (found,) = history(past, Late(past.store)).backward()
+    (found,) = history(past, Unlisted(past.store)).backward()
 
     assert generations(found) == ["disk1:1", "disk2:2", "disk3:3"]
 
@@ -616,3 +617,18 @@ def test_an_index_read_only_in_part_is_one_that_cannot_be_read(past: Past) -> No
     past.store.create(key, Content.of(whole[: len(whole) // 2]))
 
     assert next(history(past).backward()).unreadable
+
+
+def test_the_newest_restore_point_says_which_indexes_were_late_for_all_before(past: Past) -> None:
+    late = Late(".t_by_name_idx", at(1), at(3))
+    for minute in (0, 1, 2):
+        past.point(held(past, disk1=[minute]), at(minute))
+    past.point(held(past, disk1=[3]), at(3), late=[late])
+    past.point(held(past, disk1=[4]), at(4), late=[late], behind=[".t_by_age_idx", ".t_by_age_idx"])
+
+    timeline = history(past)
+
+    found = [timeline.lagging(point) for point in timeline.all()]
+    lagging = Lagging(late=(".t_by_name_idx",))
+    assert found == [Lagging(behind=(".t_by_age_idx",)), Lagging(), lagging, lagging, Lagging()]
+    assert [timeline.lagging(point) for point in history(past).backward(at(2))] == found[2:]

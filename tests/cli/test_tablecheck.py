@@ -27,6 +27,7 @@ from tests.s3_servers import S3Server
 
 from tablesnap.cli.tablecheck_flags import parse
 from tablesnap.errors import UsageError
+from tablesnap.rules.late import Late
 from tablesnap.store.file import FileStore
 from tablesnap.store.port import Content
 
@@ -77,6 +78,22 @@ def data(tmp_path: Path) -> Path:
     directory = tmp_path / "data"
     directory.mkdir()
     return directory
+
+
+def test_indexes_that_may_lack_entries_are_said_and_are_no_fault(past: Past, bucket: str) -> None:
+    late = Late(".by_name", ago(hours=5), ago(hours=3))
+    past.table(USERS, [1], ago(hours=5))
+    past.point({USERS: past.sstable(USERS, 2, ago(hours=1))}, ago(hours=1), behind=[".by_age"], late=[late])
+
+    done = run(bucket)
+    told = lines_of(run("--json", bucket))[0]
+
+    learnt = "late: index by_name may lack entries, as it was flushed late, as a later restore point says"
+    assert re.search(f"note +node1  shop/users-.* {learnt}; .* \\(1 restore point, the newest that of ", done.stdout)
+    assert "behind: index by_age may lack entries" in done.stdout
+    assert len(told["notes"]) == 2
+    assert "no fault" in summary_of(done)
+    assert done.returncode == 0
 
 
 def test_each_node_that_is_done_is_named(past: Past, bucket: str, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from tests.catalog.stored import Past
 from tests.cli.process import UNANSWERED, environment
 from tests.golden.stored import bucket_of_1x, put_into
 
+from tablesnap.rules.late import Late
+
 TABLELIST = "import sys; from tablesnap.cli.tablelist import main; sys.exit(main())"
 NOW = datetime.now(UTC).replace(microsecond=0)
 DATA = "/var/lib/cassandra/data"
@@ -127,6 +129,27 @@ def test_what_was_found_unexplained_and_long_silence_are_said(past: Past, bucket
     assert "! no index was written for more than a day: from" in done.stdout
     assert re.search(r"! nothing was recorded since .*, for 9 days", done.stdout)
     assert done.returncode == 0
+
+
+def test_indexes_that_are_behind_or_were_late_are_said(past: Past, bucket: str) -> None:
+    late = Late(".by_name", ago(hours=5), ago(hours=3))
+    past.table(USERS, [1], ago(hours=5))
+    past.point({USERS: past.sstable(USERS, 2, ago(hours=1))}, ago(hours=1), behind=[".by_age"], late=[late])
+
+    listed = run("-n", "node1", bucket, USERS, COLUMNS="200")
+    of_then = run("-n", "node1", "--at", "4h ago", bucket, USERS, COLUMNS="200")
+    fields = lines_of(run("--json", "-n", "node1", bucket, USERS))
+
+    behind = (
+        "! behind: index by_age may lack entries, as it was still being built or flushed; rebuild it after a restore"
+    )
+    learnt = "! late: index by_name may lack entries, as it was flushed late, as a later restore point says; rebuild it"
+    assert behind in listed.stdout
+    assert learnt in listed.stdout
+    assert learnt in of_then.stdout
+    assert behind not in of_then.stdout
+    points = [line for line in fields if "index" in line]
+    assert [(point["behind"], point["late"]) for point in points] == [([".by_age"], []), ([], [".by_name"])]
 
 
 def test_with_the_path_of_a_table_its_restore_points_are_printed_and_the_gaps(past: Past, bucket: str) -> None:

@@ -18,6 +18,8 @@ from tests.cli.process import UNANSWERED, environment
 from tests.golden import stored as golden
 from tests.waiting import wait_until
 
+from tablesnap.rules.late import Late
+
 TABLESLURP = "import sys; from tablesnap.cli.tableslurp import main; sys.exit(main())"
 NOW = datetime.now(UTC).replace(microsecond=0)
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "restore.md"
@@ -72,6 +74,27 @@ def past(tmp_path: Path) -> Past:
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
     return tmp_path / "target"
+
+
+def test_indexes_that_may_lack_entries_are_in_the_plan_and_what_rebuilds_them_is_said(
+    past: Past, bucket: str, target: Path
+) -> None:
+    late = Late(".users_name_idx", ago(hours=5), ago(hours=3))
+    past.point({USERS: past.sstable(USERS, 1, ago(hours=5))}, ago(hours=5), behind=[".users_email_idx"])
+    past.point({USERS: past.sstable(USERS, 2, ago(hours=1))}, ago(hours=1), late=[late])
+
+    planned = run("--dry-run", "--json", "--at", "4h ago", bucket, USERS, target)
+    then = run("--at", "4h ago", bucket, USERS, target, COLUMNS="200")
+    now = run(bucket, USERS, target.with_name("now"), COLUMNS="200")
+
+    (table,) = plan_of(planned)["restore_points"]
+    assert (table["behind"], table["late"]) == ([".users_email_idx"], [".users_name_idx"])
+    assert "! behind: index users_email_idx may lack entries" in then.stdout
+    assert "! late: index users_name_idx may lack entries" in then.stdout
+    assert "\n    nodetool rebuild_index shop users users_email_idx\n" in then.stdout
+    assert "\n    nodetool rebuild_index shop users users_name_idx\n" in then.stdout
+    assert then.returncode == now.returncode == 0
+    assert "rebuild_index" not in now.stdout
 
 
 def test_a_table_is_restored_as_of_now_and_what_is_next_is_said(past: Past, bucket: str, target: Path) -> None:

@@ -12,6 +12,7 @@ from tests.rules.test_keys import names, paths
 
 from tablesnap.errors import UnreadableIndex
 from tablesnap.rules.index import Index, Owner, StoredFile, decode, encode, names_for_1x, newest_file
+from tablesnap.rules.late import Late
 from tablesnap.rules.writers import Writer
 
 BELOW = "n:/d/"
@@ -83,6 +84,8 @@ def indexes(draw: st.DrawFn) -> Index:
         covers=tuple(draw(st.lists(paths, max_size=2))),
         unexplained=tuple(draw(st.lists(names, max_size=2))),
         latest_name=draw(st.none() | st.just("") | names),
+        behind=tuple(draw(st.lists(texts, max_size=2))),
+        late=tuple(draw(st.lists(st.builds(Late, index=texts, since=moments, until=moments), max_size=2))),
     )
 
 
@@ -140,7 +143,7 @@ def test_another_directory_s_entry_has_a_key_only_where_it_is_not_the_plain_one(
 def test_what_an_index_of_one_directory_has_no_use_for_is_not_in_it() -> None:
     spelt = json.loads(encode(replace(index_of(plain("a")), seen_at=MOMENT), BELOW))["tablesnap"]
 
-    assert not {"others", "whole", "covers", "unexplained", "latest_name"} & spelt.keys()
+    assert not {"others", "whole", "covers", "unexplained", "latest_name", "behind", "late"} & spelt.keys()
 
 
 def whole() -> dict[str, Any]:
@@ -235,6 +238,9 @@ def ours(**changes: object) -> bytes:
         ours(covers=[None]),
         ours(unexplained={"nb-1-big-": 1}),
         ours(unexplained=[1]),
+        ours(behind=".t_by_name_idx"),
+        ours(late=[{"index": ".t_by_name_idx", "from": "2026-11-22T20:25:17.123456Z"}]),
+        ours(late=[{"index": ".t_by_name_idx", "from": None, "until": None}]),
     ],
     ids=lambda body: ascii(body[-60:]),
 )
@@ -265,7 +271,9 @@ json_values = st.recursive(
 )
 
 
-@given(st.sampled_from([*whole()["tablesnap"], "others", "whole", "covers", "unexplained"]), json_values)
+@given(
+    st.sampled_from([*whole()["tablesnap"], "others", "whole", "covers", "unexplained", "behind", "late"]), json_values
+)
 def test_a_field_of_any_other_kind_is_read_or_unreadable(field: str, value: object) -> None:
     try:
         index = decode(ours(**{field: value}), BELOW)

@@ -13,6 +13,7 @@ from tablesnap.catalog.inventory import LISTERS
 from tablesnap.catalog.timeline import FORMAT_OF_1X, Timeline
 from tablesnap.rules.gaps import SILENT_AFTER, Gap, Record, gaps
 from tablesnap.rules.keys import Keys, directory_of
+from tablesnap.rules.late import Lagging
 from tablesnap.rules.points import Fault, RestorePoint, faults
 from tablesnap.store.port import Listed, Store
 
@@ -48,6 +49,7 @@ class Outline:
     unreadable: str
     faults: int
     examples: tuple[Fault, ...]  # the first of the faults
+    lagging: Lagging  # secondary indexes that may lack entries of it
 
     @property
     def state(self) -> State:
@@ -128,10 +130,10 @@ def judged(store: Store, timeline: Timeline, found: Iterable[RestorePoint]) -> I
             objects = {
                 one.key: one.size for one in _objects_of(store, (part.key for part in timeline.directories.values()))
             }
-        yield outline(point, faults(point, objects))
+        yield outline(point, faults(point, objects), timeline.lagging(point))
 
 
-def outline(point: RestorePoint, found: list[Fault]) -> Outline:
+def outline(point: RestorePoint, found: list[Fault], lagging: Lagging) -> Outline:
     """Return what is to be said of *point*, in which these faults were *found*."""
     return Outline(
         key=point.key,
@@ -147,6 +149,7 @@ def outline(point: RestorePoint, found: list[Fault]) -> Outline:
         unreadable=point.unreadable,
         faults=len(found),
         examples=tuple(found[:EXAMPLES]),
+        lagging=lagging,
     )
 
 
@@ -184,7 +187,9 @@ def one_after_the_other(
 
 def _summarize(store: Store, keys: Keys, timeline: Timeline) -> Summary:
     point = next(timeline.backward(), None)
-    newest = outline(point, faults(point, _sizes(store, point))) if point is not None else None
+    newest = None
+    if point is not None:
+        newest = outline(point, faults(point, _sizes(store, point)), timeline.lagging(point))
     whole = newest if newest is None or newest.is_sound else _newest_whole(store, timeline)
     oldest = timeline.oldest()
     summary = _figures(keys, timeline, newest, whole, oldest.taken_at if oldest is not None else None)

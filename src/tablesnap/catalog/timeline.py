@@ -14,6 +14,7 @@ from tablesnap.catalog.ordering import Place, are_keys_out_of_order, is_followed
 from tablesnap.rules import order, points
 from tablesnap.rules.index import Index
 from tablesnap.rules.keys import Keys, directory_of
+from tablesnap.rules.late import Lagging, Late
 from tablesnap.rules.place import place_of
 from tablesnap.rules.points import RestorePoint
 from tablesnap.store.port import Listed, Store
@@ -42,10 +43,12 @@ class Timeline:
         self._is_settled = False  # it was looked whether the dates are to be believed
         self._is_asked = False  # every index was asked
         self._is_copied = False
+        self._late: tuple[Late, ...] | None = None  # of the newest that can be read, once it was
         self._put_in_order(places_by_date(directories.values()))
 
     def _put_in_order(self, places: Sequence[Place]) -> None:
         self._places = places
+        self._late = None
         self._listed = {listed.key: listed for place in places for listed in place}
         self._place_of = {listed.key: number for number, place in enumerate(places) for listed in place}
         self._indexes = {
@@ -84,6 +87,18 @@ class Timeline:
             listed = self._listed[found.whole]
         here = self.points_at(self._place_of[listed.key])
         return next((point for point in here if point.key == listed.key), None)
+
+    def lagging(self, point: RestorePoint) -> Lagging:
+        """Say which secondary indexes may lack entries of *point*. Raises `StoreUnavailable`.
+
+        That an index was flushed late is known afterwards: the newest restore point says it of all before.
+        """
+        if point.unreadable:
+            return Lagging()
+        if self._late is None:
+            self._late = next((one.late for one in self._newest_first() if not one.unreadable), ())
+        late = {one.index for one in self._late if one.concerns(point.taken_at)}
+        return Lagging(point.behind, tuple(sorted(late)))
 
     @property
     def is_copied(self) -> bool:
@@ -163,6 +178,8 @@ class Timeline:
             if point.is_dated:
                 later[point.directory] = point
             told.add(point.key)
+            if self._late is None and not point.unreadable:
+                self._late = point.late
             yield point
 
     # What is there.

@@ -20,6 +20,11 @@ def finding_line(finding: Finding, keys: Keys) -> str:
     return printable(f"{finding.kind.value:{_WIDTH}}  {subject}  ({file}{finding.what}{_of_points(finding)})")
 
 
+def note_line(note: str, checked: Checked, keys: Keys) -> str:
+    """Say in one line what is no fault, and to be known before a restore."""
+    return printable(f"{'note':{_WIDTH}}  {keys.node}  {checked.name}  {note}")
+
+
 def finding_json(finding: Finding) -> str:
     """Say one fault for programs."""
     return json.dumps(
@@ -47,6 +52,7 @@ def checked_json(checked: Checked) -> str:
             "objects": {proof.value: count for proof, count in checked.right.items()},
             "read_bytes": checked.read,
             "last_verified": _moment(checked.verified),
+            "notes": list(checked.notes),
         }
     )
 

@@ -11,7 +11,7 @@ from tablesnap.catalog.inventory import nodes
 from tablesnap.catalog.summary import timelines_below
 from tablesnap.catalog.timeline import Timeline
 from tablesnap.cli.against import compare
-from tablesnap.cli.check_lines import checked_json, finding_json, finding_line, tally_json
+from tablesnap.cli.check_lines import checked_json, finding_json, finding_line, note_line, tally_json
 from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_FAULTY, EXIT_INTERRUPTED, EXIT_OK
 from tablesnap.cli.logs import set_up_logging
 from tablesnap.cli.meaning import directory_meant, nothing_found
@@ -118,6 +118,9 @@ class Run:
             self._say(finding, keys)
         if self._options.json:
             self._print(checked_json(checked))
+            return
+        for note in checked.notes:
+            self._print(note_line(note, checked, keys))
 
     def _compare(self, keys: Keys, against: Against) -> None:
         self.tally.unprotected = 0.0

@@ -56,6 +56,8 @@ def _notes(found: AsOf) -> Iterator[str]:
     taken = found.taken
     if taken is not None and taken.since != taken.taken_at:
         yield f"put together from restore points of several directories, the oldest of {spell_exact(taken.since)}"
+    if taken is not None:
+        yield from taken.lagging.notes()
     for point in found.passed[:_PASSED]:
         notes = "; ".join(point_notes(point))
         yield f"passed over, {point.state.value}: {spell_exact(point.taken_at)}: {notes}"

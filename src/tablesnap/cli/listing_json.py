@@ -48,6 +48,8 @@ def outline_fields(point: Outline) -> dict[str, object]:
         "format": point.format,
         "unreadable": point.unreadable,
         "unexplained": list(point.unexplained),
+        "behind": list(point.lagging.behind),
+        "late": list(point.lagging.late),
         "faults": point.faults,
         "first_faults": [{"key": fault.key, "path": fault.path, "what": fault.what} for fault in point.examples],
     }

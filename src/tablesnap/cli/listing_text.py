@@ -152,6 +152,7 @@ def point_notes(point: Outline) -> Iterator[str]:
         names = ", ".join(_near(path, point) for path in point.unexplained[:_NAMES])
         more = f" and {len(point.unexplained) - _NAMES} more" if len(point.unexplained) > _NAMES else ""
         yield f"unexplained: {names}{more} went before it without a transaction of Cassandra"
+    yield from point.lagging.notes()
 
 
 def _near(path: str, point: Outline) -> str:

@@ -34,6 +34,7 @@ class _Table:
     keyspace: str
     name: str
     directory: str  # that has its files
+    lagging: Sequence[str] = ()  # secondary indexes that may lack entries
 
     @property
     def cql(self) -> str:
@@ -81,6 +82,7 @@ def next_steps(plan: Plan, request: Request) -> Iterator[str]:
             yield from _import_steps(users)
     for directory in _segments_of(plan, request.commitlogs):
         yield from _replay_steps(directory if is_node else _after_moving(directory, users[:_SHOWN]))
+    yield from _rebuild_steps(tables)
     yield "* nodetool repair, where other nodes have replicas."
 
 
@@ -162,6 +164,16 @@ def _replay_steps(directory: str) -> Iterator[str]:
     yield "  for its own commit log too; and rows that were deleted after that moment are deleted all the same."
 
 
+def _rebuild_steps(tables: Sequence[_Table]) -> Iterator[str]:
+    """Yield how to rebuild all indexes that may lack entries: nobody else finds out which rows these do not show."""
+    lagging = [(table, index) for table in tables for index in table.lagging]
+    if lagging:
+        yield "* Secondary indexes that may lack entries: a query by one does not find all rows. An import builds"
+        yield "  them; on a node that starts on what was restored, rebuild them:"
+    for table, index in lagging:
+        yield f"    nodetool rebuild_index {table.keyspace} {table.name} {index}"
+
+
 def _segments_of(plan: Plan, commitlogs: str) -> Iterable[str]:
     """Return the directories that have the segments archived from *commitlogs*, those that were there already too."""
     files = [file for choice in plan.choices if choice.timeline.name == commitlogs for file in choice.files]
@@ -191,5 +203,6 @@ def _tables_of(plan: Plan, request: Request) -> Sequence[_Table]:
         ends = (f"/{keyspace}/{name}", f"/{name}")
         places = [target for end in ends for target in plan.directories if target.endswith(end)]
         # Without -r TARGET itself has the files, whatever it is called.
-        found.append(_Table(keyspace, match["name"], places[0] if places and request.recursive else request.target))
+        place = places[0] if places and request.recursive else request.target
+        found.append(_Table(keyspace, match["name"], place, choice.lagging.indexes))
     return found

@@ -165,7 +165,8 @@ class _Chooser:
             tuple(files),
             faults,
             superset=bool(found.sstables),
-            notes=notes,
+            notes=[*notes, *self._timeline.lagging(point).notes()],
+            lagging=self._timeline.lagging(point),
             is_emptied=not files and bool(self._proposals.why_empty(point)),
         )
 
@@ -175,7 +176,9 @@ class _Chooser:
             notes = [*notes, *self._offer(point)]
         is_emptied = bool(why := self._proposals.why_empty(point))
         notes = [*notes, f"comes EMPTY: {why}"] if is_emptied else notes
-        return Choice(self._timeline, point, files, faults, notes=[*notes, *more], is_emptied=is_emptied)
+        lagging = self._timeline.lagging(point)
+        notes = [*notes, *more, *lagging.notes()]
+        return Choice(self._timeline, point, files, faults, notes=notes, lagging=lagging, is_emptied=is_emptied)
 
     def _fetchable(self, point: RestorePoint, faults: Sequence[Fault]) -> tuple[tuple[KeptFile, ...], list[str]]:
         """Return the files of *point* without what is missing or wrong, and without what is of no use then."""

@@ -1,10 +1,11 @@
 """What was chosen to be restored: of each table, or other directory, a restore point and its files."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tablesnap.catalog.timeline import Timeline
+from tablesnap.rules.late import Lagging
 from tablesnap.rules.points import Fault, KeptFile, RestorePoint
 
 
@@ -18,6 +19,7 @@ class Choice:
     faults: Sequence[Fault] = ()  # what is missing or wrong
     superset: bool = False  # sstables that no index names are among the files: deleted rows may show
     notes: Sequence[str] = ()
+    lagging: Lagging = field(default_factory=Lagging)  # secondary indexes that may lack entries of it
     is_emptied: bool = False  # it holds nothing, and an earlier restore point holds something
 
 

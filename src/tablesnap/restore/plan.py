@@ -113,6 +113,8 @@ def _choice_as_json(choice: Choice) -> dict[str, object]:
         "complete": point.is_complete and not choice.faults,
         "superset": choice.superset,
         "emptied": choice.is_emptied,
+        "behind": list(choice.lagging.behind),
+        "late": list(choice.lagging.late),
         "faults": _faults_as_json(choice.faults),
         "notes": list(choice.notes),
     }

@@ -1,6 +1,6 @@
 """Moments of which a secondary index may lack entries, as was learnt afterwards."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -37,3 +37,26 @@ def merged(found: Iterable[Late]) -> tuple[Late, ...]:
         if beyond > 0:
             ranges[: beyond + 1] = [replace(ranges[0], until=ranges[beyond].until)]
     return tuple(one for ranges in by_index.values() for one in ranges)
+
+
+@dataclass(frozen=True)
+class Lagging:
+    """The secondary indexes that may lack entries of a restore point, by the names of their directories."""
+
+    behind: tuple[str, ...] = ()  # by its own words
+    late: tuple[str, ...] = ()  # as was learnt afterwards
+
+    @property
+    def indexes(self) -> list[str]:
+        """Their names, as CQL and nodetool have them."""
+        return sorted({name.removeprefix(".") for name in (*self.behind, *self.late)})
+
+    def notes(self) -> Iterator[str]:
+        """Yield what is to be said of it."""
+        for what, names, why in (
+            ("behind", self.behind, "was still being built or flushed"),
+            ("late", self.late, "was flushed late, as a later restore point says"),
+        ):
+            for name in names:
+                index = name.removeprefix(".")
+                yield f"{what}: index {index} may lack entries, as it {why}; rebuild it after a restore"

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from tablesnap.rules import sstable
 from tablesnap.rules.index import FORMAT, Index, Owner, StoredFile
 from tablesnap.rules.keys import directory_of
+from tablesnap.rules.late import Late, merged
 from tablesnap.rules.order import believed
 from tablesnap.rules.taken import LatestName, later_of, name_of_index
 from tablesnap.rules.writers import Writer
@@ -70,6 +71,8 @@ class RestorePoint:
         str, ...
     ] = ()  # of these, those that the index under `key` speaks of, whose serial and writer it has
     doubts: tuple[Fault, ...] = ()  # where it is put together from several indexes: those that cannot be read
+    behind: tuple[str, ...] = ()  # directories of secondary indexes that may lack entries of it
+    late: tuple[Late, ...] = ()  # what it says of this moment and of earlier ones
     latest_name: LatestName = None  # of all names that an index of its directory was named after, itself included
     format: int = FORMAT
     unreadable: str = ""  # why its index cannot be read; nothing else is known then
@@ -120,6 +123,8 @@ def point_of(index: Index, key: str, stored_at: datetime) -> RestorePoint:
         next=index.next,
         covers=index.covers or tuple(everywhere),
         recorded=index.covers or tuple(everywhere),
+        behind=tuple(sorted(set(index.behind))),
+        late=index.late,
         latest_name=later_of(index.latest_name, name_of_index(key)),
     )
 
@@ -212,6 +217,8 @@ def merge(points: Sequence[RestorePoint]) -> RestorePoint:
         unexplained=tuple(path for point in readable for path in point.unexplained),
         next=tuple(key for point in readable for key in point.next),
         covers=tuple(sorted({directory for point in readable for directory in point.covers})),
+        behind=tuple(sorted({index for point in readable for index in point.behind})),
+        late=merged(late for point in readable for late in point.late),
         doubts=tuple(_illegible(point) for point in points if point.unreadable),
     )
 

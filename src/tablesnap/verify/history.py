@@ -2,7 +2,7 @@
 
 import posixpath
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +15,7 @@ from tablesnap.rules.keys import directory_of
 from tablesnap.rules.order import AHEAD
 from tablesnap.rules.points import KeptFile, RestorePoint
 from tablesnap.store.port import Listed, Store
-from tablesnap.units import spell_count, spell_seconds
+from tablesnap.units import spell_count, spell_seconds, spell_utc
 from tablesnap.verify.digest import is_digest
 from tablesnap.verify.finding import Finding, Kind, Proof
 from tablesnap.verify.objects import Verdict
@@ -38,6 +38,7 @@ class Checked:
     right: Mapping[Proof, int]  # objects, by what they were found right
     read: int  # bytes that were downloaded and compared
     verified: datetime | None  # until when the newest restore point was true of which all was found right
+    notes: tuple[str, ...] = ()  # what is no fault, and to be known before a restore
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class _Found:
     right: Counter[Proof] = field(default_factory=Counter)
     read: int = 0
     verified: datetime | None = None
+    lagging: dict[str, list[datetime]] = field(default_factory=dict)  # restore points, by what is to be said of them
 
 
 class HistoryCheck:
@@ -115,10 +117,13 @@ class HistoryCheck:
             found.right,
             found.read,
             found.verified,
+            tuple(_spell_note(note, moments) for note, moments in sorted(found.lagging.items())),
         )
 
     def _look_at(self, point: RestorePoint) -> None:
         self._order.note(point)
+        for note in self._timeline.lagging(point).notes():
+            self._found.lagging.setdefault(note, []).append(point.taken_at)
         wrong = [*self._of_index(point), *self._of_files(point)]
         if not wrong and self._found.verified is None:
             self._found.verified = point.until
@@ -248,6 +253,11 @@ class _Sizes:
             listed = (one for one in self._store.level(directory_key) if isinstance(one, Listed))
             sizes = self._sizes[directory_key] = {one.key[len(directory_key) :]: one.size for one in listed}
         return sizes.get(key[len(directory_key) :])
+
+
+def _spell_note(note: str, moments: Sequence[datetime]) -> str:
+    points = spell_count(len(moments), "restore point")
+    return f"{note} ({points}, the newest that of {spell_utc(max(moments))})"
 
 
 def _of_moment(point: RestorePoint) -> list[tuple[Kind, str, str, str]]:
