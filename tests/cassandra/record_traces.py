@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from cassandra import ReadFailure
+from cassandra.concurrent import execute_concurrent_with_args
 from tests.cassandra.jars import version
 from tests.cassandra.journal import COLUMNS, KEY, Journal
 from tests.cassandra.node import DA, OA, STOCK, Configuration, Format, Node, running_node
@@ -142,6 +143,33 @@ def _is_queryable(node: Node) -> bool:
         return False  # it is still being built
 
 
+def record_indexes() -> None:
+    """Four secondary indexes: the first flush, large ones, one that leaves out two indexes, an import."""
+    with scene("indexes") as it:
+        node = it.node
+        TABLE.create(node, ASLEEP)
+        node.execute("ALTER TABLE ks.t ADD (a text, b text)")
+        for column in "vwab":
+            node.execute(f"CREATE INDEX t_{column} ON ks.t ({column})")
+        it.flush((1, 1))
+        it.mark("first")
+        insert = node.session.prepare("INSERT INTO ks.t (p, c, v, w, a, b) VALUES (?, ?, ?, ?, ?, ?)")
+        for number in range(2):
+            rows = [(c % 50, number * 100_000 + c, *(f"{x}{c}{'x' * 40}" for x in "vwab")) for c in range(20_000)]
+            execute_concurrent_with_args(node.session, insert, rows, concurrency=60)
+            it.nodetool("flush", KEYSPACE)
+            it.mark(f"flushed {number}")
+        it.flush((2, 2))
+        it.mark("two indexes had nothing to flush")
+        [directory] = node.table_directories(KEYSPACE, "t")
+        staged = directory.parents[2] / "staged" / KEYSPACE / "t"
+        staged.mkdir(parents=True)
+        for path in directory.glob("nb-*-big-*"):
+            shutil.copy(path, staged)
+        it.nodetool("import", KEYSPACE, "t", staged)
+        it.mark("imported")
+
+
 def record_operations() -> None:
     """What operators do to a table besides writing to it."""
     with scene("operations") as it:
@@ -254,6 +282,7 @@ SCENARIOS: dict[str, Callable[[], None]] = {
     "flushes": record_flushes,
     **{f"compaction-{name.lower()}": partial(record_compaction, name) for name in STRATEGIES},
     **{f"format-{form.version}": partial(record_format, form) for form in (STOCK, OA, DA)},
+    "indexes": record_indexes,
     "operations": record_operations,
     "streaming": record_streaming,
     "disks": record_disks,

@@ -31,17 +31,16 @@ def lacking(held: Lives, commits: Sequence[Commit], parents: Sequence[Commit], a
     """Return what a secondary index with these *commits* must have had at the moment *at*, and *held* is without.
 
     An entry too much does no harm; one that lacks hides a row. What was flushed together with the table counts from the
-    moment that this did; but the first flush of an index from its own, as nobody expects it of a new directory.
+    moment that this did.
     """
     cleared = [commit.at for commit in (*commits, *parents) if commit.takes_rows_away and commit.at <= at]
     since = max(cleared, default=None)
     wanted: set[Life] = set()
-    additions = [commit for commit in commits if commit.is_addition]
-    for commit in additions:
+    for commit in (commit for commit in commits if commit.is_addition):
         if since is not None and commit.at <= since:
             continue
-        flushes = [parent.at for parent in parents if parent.is_addition and commit is not additions[0]]
-        if min(flushes, key=lambda moment: abs(moment - commit.at), default=commit.at) <= at:
+        flushes = [parent.at for parent in parents if parent.is_addition and parent.at <= commit.at]
+        if max(flushes, default=commit.at) <= at:
             wanted |= commit.added
     return frozenset(life for life in wanted if not _is_covered(life, held, commits))
 
