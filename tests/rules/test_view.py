@@ -1076,3 +1076,31 @@ def test_a_transaction_that_waits_for_an_earlier_one_is_lacking_as_well() -> Non
     table.commit([named(3)], [named(2)])  # its first sstable is not told yet
 
     assert table.history.lacks_since(table.second) == at(1)
+
+
+# What it was at a moment.
+
+
+def test_a_view_of_an_earlier_moment_holds_what_was_committed_by_then_and_lacks_what_came_next() -> None:
+    table = Table(named(1))
+    table.commit([named(2)])
+    table.commit([named(3)])
+    table.store(named(2), named(3))
+
+    view = table.history.view(table.second, at(1.5))
+    assert view is not None
+    assert {one.name for one in view.sstables} == {named(1), named(2)}
+    assert view.taken_at == at(1)
+    assert table.history.lacks_since(table.second, at(1.5)) == at(2)
+    assert table.history.view(table.second, at(2)) == table.history.view(table.second)
+    assert list(table.history.commits) == [at(1), at(2)]
+
+
+def test_there_is_no_view_of_a_moment_before_its_base() -> None:
+    table = Table(named(1))
+    table.commit([named(2)])
+    table.store(named(2))
+    table.history.begin_base(table.second)
+
+    assert table.history.view(table.second, at(0.5)) is None
+    assert table.history.view(table.second, at(1)) is not None

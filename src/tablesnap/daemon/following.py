@@ -109,6 +109,8 @@ class Follower:
             table.suspects.pop(name, None)
         if table.history.next is not None and table.history.next is not base:
             table.base_wanted = "what came before was taken away"
+        if kind in (Kind.ADDITION, Kind.TRUNCATION):
+            table.committed_at = self._doing.now()
         if kind is not Kind.ADDITION and table.live_moved is None:
             table.live_moved = self._doing.now()
         self._holder.expect(table)

@@ -37,6 +37,7 @@ from tablesnap.daemon.messages import (
 from tablesnap.daemon.other_writers import OtherWriters, identify, is_beside
 from tablesnap.daemon.progress import Progress
 from tablesnap.daemon.questions import Questions
+from tablesnap.daemon.schema_recording import SchemaRecorder
 from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.stamping import StampClock
 from tablesnap.daemon.supervisor import Supervisor, Unsupervised
@@ -164,6 +165,7 @@ class Daemon:
         self._tables = Tables(settings, keys, self._witness, self._pins, doing)
         self._files = Files(settings, keys, self._intake, doing, self._write)
         self._table_recorder = TableRecorder(settings, keys, self._tables, self._intake, self._write)
+        self._schema_recorder = SchemaRecorder(settings, self._tables, self._table_recorder)
         self._next_look_at_pins = 0.0
         self._started = False
         self._next_tick = 0.0
@@ -302,9 +304,12 @@ class Daemon:
             if not table.begun:
                 continue
             self._note_changes(table, now)
-            if not self._stamps.is_unsure and table_recording.is_due(table, now, self._settings.index_interval):
+            is_due = table_recording.is_due(table, now, self._settings.index_interval)
+            if is_due and not self._stamps.is_unsure and not self._schema_recorder.keeps_back(table, now):
                 self._table_recorder.record(table)
                 self._supervisor.alive()
+        if not self._stamps.is_unsure:
+            self._schema_recorder.tick(now)
 
     def _note_changes(self, table: Table, now: float) -> None:
         table_recording.stir(table, now)
@@ -549,6 +554,7 @@ class Daemon:
                 if self._now() < deadline and self._has_news(directory) and not directory.index_in_flight:
                     self._files.record(directory, overdue=True)
                     self._supervisor.alive()
+            self._schema_recorder.record_now()
             for table in self._recordable_tables():
                 # Once it was looked at, only what has happened since is a reason to do it again.
                 news = self._has_changed(table) or (number == 0 and table_recording.has_news(table, self._now()))

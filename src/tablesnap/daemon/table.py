@@ -90,6 +90,7 @@ class Table:
     moved: dict[tuple[Sstable, str], float] = field(default_factory=dict)  # components that may be rewritten
     missed: list[str] = field(default_factory=list)  # operations whose logs were gone before they could be read
     truncated: set[str] = field(default_factory=set)  # where a truncation was seen and is not taken in
+    committed_at: float = 0.0  # when its last addition or truncation was told
     look_at: float | None = None  # when to look at the directories again
     base_at: float = 0.0  # no base before then
     base_asked_at: float = 0.0  # when to ask again whether one is due

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tablesnap.daemon.directory import Directory
@@ -102,6 +102,26 @@ def stir(table: Table, now: float) -> None:
         table.note_change(now)
 
 
+@dataclass(frozen=True)
+class Looked:
+    """What was found in a table's directories: no less, and no more, than its history knows of."""
+
+    look: TableLook
+    listings: Listings
+    seen_at: datetime  # before the look
+    now: float  # the same, in monotonic seconds
+
+    @property
+    def is_flushing(self) -> bool:
+        """Say whether a flush has begun that has not ended."""
+        return any(
+            sstable.operation_of(name) == "flush" and name not in self.look.finished
+            for listing in self.listings.values()
+            for name in listing.files
+            if sstable.is_transaction_log(name)
+        )
+
+
 class TableRecorder:
     """Says what a table's next restore point holds. Used by the daemon's one thread alone."""
 
@@ -121,11 +141,17 @@ class TableRecorder:
 
     def record(self, table: Table, *, at_stop: bool = False) -> None:
         """Look at *table* and have its restore point written."""
+        looked = self.look(table, at_stop=at_stop)
+        if looked is not None:
+            self.write(table, looked, at_stop=at_stop)
+
+    def look(self, table: Table, *, at_stop: bool = False) -> Looked | None:
+        """Look at *table*; return what a restore point may be made of, or None if none can be made now."""
         now, seen_at = self._tables.now(), self._tables.stamps()
         table.record_at = now + self._tables.timing.record_again
         looked = self._tables.reconciler.look(table)
         if looked is None:
-            return
+            return None
         look, listings = looked
         # What is missed may be gone without a cause, and what there is more a flush whose log nobody could read, with
         # later ones in the view already: it is looked into first. At a stop there is no time, and nobody hears what
@@ -133,7 +159,7 @@ class TableRecorder:
         differs = self._tables.reconciler.misses_something(table, look) or look.has_more_than(table.history)
         differs = differs or bool(table.missed)
         if differs and not (at_stop and look.keeps_all_of(table.history)):
-            return
+            return None
         if table.doubted is not None:
             # Only at a stop: what came after sstables had gone is not of one view with them.
             table.history.take_back(table.doubted)
@@ -145,11 +171,28 @@ class TableRecorder:
             directory = table.directories[path]
             for name in self._intake.unknown(directory, listing):
                 self._intake.take(directory, name, finished=False)
+        return Looked(look, listings, seen_at, now)
+
+    def write(
+        self,
+        table: Table,
+        looked: Looked,
+        *,
+        by: datetime | None = None,
+        known_at: datetime | None = None,
+        at_stop: bool = False,
+    ) -> None:
+        """Have the restore point of *table* written; with *by* what was its view at that moment.
+
+        With *known_at* it is written, though it says nothing new, where the newest is not known to be true until then.
+        """
+        now = looked.now
         at_rest = at_stop or (table.changed_since is None and table.live_moved is not None)
-        indexes = self.compose(table, look, listings, now=now, seen_at=seen_at, at_rest=at_rest)
+        indexes = self.compose(table, looked, by=by, known_at=known_at, at_rest=at_rest)
         table.next_at, table.record_at = now, 0.0
         ending = table.history.is_ending(now)
-        table.recorded = table.history.view(now)
+        table.recorded = table.history.view(now, by)
+        table.stirred |= by is not None  # there may be more in the view
         table.changed_since, table.live_moved, table.stored_bytes = None, None, 0
         if indexes or table.newest is not None:  # the first restore point of a table that was empty waits for nothing
             table.last_index = now
@@ -177,31 +220,38 @@ class TableRecorder:
             table.ending = False
             self._tables.end_epoch(table)
 
+    def taken_at(self, table: Table, chosen: View, seen_at: datetime) -> datetime:
+        """Return the moment that a restore point of the *chosen* view is of."""
+        newest, latest = table.newest, self._tables.stamps.latest()
+        taken_at = held_to(chosen.taken_at, latest, seen_at)
+        if newest is not None and newest.taken_at is not None and newest.taken_at <= latest:
+            # It does not go back where the clock does. But a clock that was ahead once must not hold it up for ever.
+            taken_at = max(taken_at, newest.taken_at)
+        return taken_at
+
     def compose(
-        self, table: Table, look: TableLook, listings: Listings, *, now: float, seen_at: datetime, at_rest: bool
+        self, table: Table, looked: Looked, *, by: datetime | None, known_at: datetime | None, at_rest: bool
     ) -> tuple[Index, ...]:
         """Return the indexes of all directories, the first with the files of all; none if there is nothing new.
 
         Each sstable of a view is stored: whoever sees an index can restore all it names.
         """
-        view = table.history.view(now)
+        look, listings, seen_at, now = looked.look, looked.listings, looked.seen_at, looked.now
+        view = table.history.view(now, by)
         chosen = view or table.history.unfinished()
         assert chosen is not None, "there is a view, or one on its way"
         directories = sorted(table.directories.values(), key=lambda one: (one is not table.first, one.path))
         newest = table.newest
-        latest = self._tables.stamps.latest()
-        taken_at = held_to(chosen.taken_at, latest, seen_at)
-        if newest is not None and newest.taken_at is not None and newest.taken_at <= latest:
-            # It does not go back where the clock does. But a clock that was ahead once must not hold it up for ever.
-            taken_at = max(taken_at, newest.taken_at)
+        taken_at = self.taken_at(table, chosen, seen_at)
         parts = [self._part(table, directory, chosen, listings, is_view=view is not None) for directory in directories]
         live = {one.name for one in table.history.live}
         # A start that finds the same goes on from this view: not if there is a doubt that it is all there is.
         is_present = table.history.is_present(now) and live == look.live.keys() and table.doubted is None
+        is_present = is_present and view == table.history.view(now)
         until = known_until(
             taken_at,
             seen_at,
-            table.history.lacks_since(now),
+            table.history.lacks_since(now, by),
             holds_all=live == look.live.keys() and table.doubted is None,
         )
         parts = [replace(part, taken_at=taken_at, seen_at=seen_at, until=until) for part in parts]
@@ -215,7 +265,8 @@ class TableRecorder:
         )
         if not first.files and not any(first.others.values()) and (view is None or newest is None):
             return ()  # only after a restore point with something in it does one without say anything
-        if newest is not None and _says_the_same(first, newest, at_rest=at_rest) and not self._is_old(newest, seen_at):
+        is_told = newest is not None and _says_the_same(first, newest, at_rest=at_rest)
+        if newest is not None and is_told and not self._is_old(newest, seen_at, known_at):
             return ()
         return (first, *(replace(part, covers=first.covers) for part in parts[1:]))
 
@@ -273,7 +324,9 @@ class TableRecorder:
             keys |= {key for key in named if {key, plain_of(key)} & awaited}
         return tuple(sorted(keys))
 
-    def _is_old(self, newest: Index, seen_at: datetime) -> bool:
+    def _is_old(self, newest: Index, seen_at: datetime, known_at: datetime | None) -> bool:
+        if known_at is not None and (newest.until is None or newest.until < known_at):
+            return True
         return newest.seen_at is None or (seen_at - newest.seen_at).total_seconds() >= AGAIN_SECONDS
 
 

@@ -28,6 +28,9 @@ class Timing:
     base_again: float = 0.5  # between two tries to begin a base
     index_flushes: float = 2.0  # how long nothing must be heard of flushes of secondary indexes before they are over
     index_patience: float = 60.0  # how long a flush of the table waits for them at most
+    schema_quiet: float = 1.0  # how long the schema must not change before its tables are recorded together
+    schema_busy: float = 10.0  # after how long they are recorded at the end of a change, if changes do not pause
+    schema_patience: float = 60.0  # how long one waits for the others before it is recorded by itself
     told_late: float = 2.0  # how long after its removal an sstable's addition may still be told
     writers_first: float = 300.0  # how long after the start it looks whether another run records the same directories
     writers_every: float = 3600.0  # how often it looks again

@@ -328,13 +328,13 @@ class History:
 
     # What follows.
 
-    def view(self, now: float) -> View | None:
-        """Return the view; None while no base is stored."""
+    def view(self, now: float, by: datetime | None = None) -> View | None:
+        """Return the view; None while no base is stored. With *by* it is what the view was at that moment."""
         self._pass_time(now)
         epoch = self._epochs[0]
-        if epoch.base is None:
+        if epoch.base is None or (by is not None and epoch.base.taken_at > by):
             return None
-        joined = list(self._joined(epoch))
+        joined = list(self._joined(epoch, by))
         behind = epoch.base.behind
         for waiting in (*epoch.base.waits, *(addition.waiting for addition in joined)):
             behind = waiting.behind(behind)
@@ -360,15 +360,16 @@ class History:
             and sum(1 for _ in self._joined(epoch)) == len(epoch.additions)
         )
 
-    def lacks_since(self, now: float) -> datetime | None:
+    def lacks_since(self, now: float, by: datetime | None = None) -> datetime | None:
         """Return when the first commit came that the view does not hold, of all that were told; None: there is none.
 
-        Replacements and removals are none: without them the view reads the same.
+        With *by* it is about what the view was at that moment. Replacements and removals are none: without them the
+        view reads the same.
         """
         self._pass_time(now)
         epoch = self._epochs[0]
         told = [commit.at for commit in self._told if commit.kind in (Kind.ADDITION, Kind.TRUNCATION)]
-        joined = 0 if epoch.base is None else sum(1 for _ in self._joined(epoch))
+        joined = 0 if epoch.base is None else sum(1 for _ in self._joined(epoch, by))
         waiting = epoch.additions[joined:]
         if epoch.base is None:  # what stands for a view then holds all additions but those that were lost
             waiting = [addition for addition in waiting if addition.sstables & self._lost]
@@ -385,6 +386,12 @@ class History:
     def is_up_to_date(self) -> bool:
         """Say whether all that was told is taken in."""
         return not self._told
+
+    @property
+    def commits(self) -> Iterable[datetime]:
+        """The moments of the additions since the base, also of those that are not stored yet."""
+        yield from (addition.at for epoch in self._epochs for addition in epoch.additions)
+        yield from (commit.at for commit in self._told if commit.kind is Kind.ADDITION)
 
     @property
     def late(self) -> tuple[Late, ...]:
@@ -576,10 +583,12 @@ class History:
         if ended:
             self._advance()
 
-    def _joined(self, epoch: _Epoch) -> Iterator[Addition]:
-        """Yield the additions that the view holds: in order, and none after one that is missing."""
+    def _joined(self, epoch: _Epoch, by: datetime | None = None) -> Iterator[Addition]:
+        """Yield the additions that the view holds: in order, and none after one that is missing, or later than *by*."""
         group = []
         for addition in epoch.additions:
+            if by is not None and addition.at > by:
+                return
             if not addition.is_closed or not addition.sstables <= self._stored:
                 return
             group.append(addition)
