@@ -15,6 +15,7 @@ from tests.cli.process import UNANSWERED, environment
 from tablesnap.units import spell_utc
 
 TABLESLURP = "import sys; from tablesnap.cli.tableslurp import main; sys.exit(main())"
+TABLELIST = "import sys; from tablesnap.cli.tablelist import main; sys.exit(main())"
 NOW = datetime.now(UTC).replace(microsecond=0)
 DATA = "/var/lib/cassandra/data"
 COLUMNS, TABLES, KEYSPACES, TYPES = (
@@ -39,9 +40,10 @@ def known(past: Past, directory: str, generation: int, taken_at: float, until: f
     past.point({directory: files}, second(taken_at), seen_at=second(until), until=second(until))
 
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", TABLESLURP, "-n", "node1", "-r", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment(COLUMNS="1000"), timeout=UNANSWERED)
+def run(*arguments: str | Path, command: str = TABLESLURP) -> subprocess.CompletedProcess[str]:
+    flags = ["-r"] if command == TABLESLURP else []
+    words = [sys.executable, "-c", command, "-n", "node1", *flags, *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, env=environment(COLUMNS="1000"), timeout=UNANSWERED)
 
 
 def plan_of(*arguments: str | Path) -> Mapping[str, Any]:
@@ -212,3 +214,36 @@ def test_where_no_moment_is_found_at_which_all_tables_are_known_the_plan_says_so
 
     assert "no earlier moment was found at which all are known" in done.stdout
     assert f"as of {spelt(75)} UTC: 5 files" in done.stdout
+
+
+def test_tablelist_shows_of_the_schema_what_a_restore_takes(past: Past, bucket: str) -> None:
+    migrated(past)
+    known(past, USERS, 1, 110, 115)
+    at = spell_utc(second(130))
+
+    listed = run("--json", "--at", at, bucket, DATA, command=TABLELIST)
+    shown = run("--at", at, bucket, DATA, command=TABLELIST)
+
+    lines = {
+        line["name"].rpartition("/")[2].partition("-")[0]: line for line in map(json.loads, listed.stdout.splitlines())
+    }
+    assert {name: (line["as_of"], line["taken"]["taken_at"]) for name, line in lines.items()} == {
+        "columns": (moment(10), moment(0)),
+        "tables": (moment(10), moment(1)),
+        "keyspaces": (moment(10), moment(2)),
+        "users": (moment(130), moment(110)),
+    }
+    assert f"system_schema is as of {spelt(10)} UTC: all of its tables are known then" in shown.stderr
+
+
+def test_tablelist_says_where_the_schema_is_of_no_one_moment(past: Past, bucket: str) -> None:
+    past.table(COLUMNS, [1], second(0))
+    past.table(TABLES, [1], second(10))
+
+    done = run("--at", "0s ago", bucket, DATA, command=TABLELIST)
+
+    assert "at no moment all tables of system_schema are known" in done.stderr
+
+
+def moment(number: float) -> str:
+    return f"{second(number):%Y-%m-%dT%H:%M:%S}.000000Z"

@@ -124,13 +124,24 @@ def judged(store: Store, timeline: Timeline, found: Iterable[RestorePoint]) -> I
 
     All that is stored of the table is listed, once the first of them is there.
     """
-    objects: dict[str, int] | None = None
-    for point in found:
-        if objects is None:  # after the first index was read, for the same reason as in `summaries`
-            objects = {
-                one.key: one.size for one in _objects_of(store, (part.key for part in timeline.directories.values()))
-            }
-        yield outline(point, faults(point, objects), timeline.lagging(point))
+    faults_of = judge(store, timeline)
+    return (outline(point, faults_of(point), timeline.lagging(point)) for point in found)
+
+
+def judge(store: Store, timeline: Timeline) -> Callable[[RestorePoint], list[Fault]]:
+    """Return what says what is wrong with a restore point of *timeline*, of which all that is stored is listed once."""
+    objects: dict[str, int] = {}
+    is_listed = False
+
+    def faults_of(point: RestorePoint) -> list[Fault]:
+        nonlocal is_listed
+        if not is_listed:  # after the first index was read, for the same reason as in `summaries`
+            keys = (part.key for part in timeline.directories.values())
+            objects.update((one.key, one.size) for one in _objects_of(store, keys))
+            is_listed = True
+        return faults(point, objects)
+
+    return faults_of
 
 
 def outline(point: RestorePoint, found: list[Fault], lagging: Lagging) -> Outline:

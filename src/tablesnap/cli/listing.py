@@ -6,13 +6,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from tablesnap.catalog.as_of import as_of
+from tablesnap.catalog.as_of import as_of, schema_as_of
 from tablesnap.catalog.finding import timelines_at
 from tablesnap.catalog.inventory import nodes
 from tablesnap.catalog.summary import Outline, details, summaries, timelines_below
 from tablesnap.catalog.timeline import Timeline
 from tablesnap.cli.exit_codes import EXIT_FAULTY, EXIT_OK
-from tablesnap.cli.listing_as_of import AsOfTable, spell_moments
+from tablesnap.cli.listing_as_of import AsOfTable, spell_moments, spell_schema
 from tablesnap.cli.listing_json import as_of_fields, gap_fields, outline_fields, summary_fields
 from tablesnap.cli.listing_text import SummaryTable, point_lines
 from tablesnap.cli.meaning import directory_meant, nothing_found
@@ -111,7 +111,8 @@ class Lister:
         if found and not self._options.json:
             print(printable(self._keys.node))
             print(table.head())
-        for one in as_of(self._store, self._keys, found, moment):
+        schema = schema_as_of(self._store, found, moment)
+        for one in as_of(self._store, self._keys, found, moment, schema):
             if self._options.json:
                 print(json.dumps(as_of_fields(one, moment)))
             else:
@@ -120,6 +121,8 @@ class Lister:
             if one.taken is not None:
                 taken.append(one.taken)
             yield one.is_sound
+        if schema is not None and not self._options.json:
+            print(f"tablelist: {spell_schema(schema)}", file=sys.stderr)
 
     def _print_points(self, timeline: Timeline) -> Iterator[bool]:
         [detail] = details(self._store, self._keys, [timeline])

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator
 
-from tablesnap.catalog.as_of import AsOf
+from tablesnap.catalog.as_of import AsOf, SchemaAsOf
 from tablesnap.catalog.summary import Outline
 from tablesnap.cli.listing_text import Rows, point_notes, spell_exact, spell_minute, spell_no_index, wrapped
 from tablesnap.units import spell_size
@@ -50,6 +50,13 @@ def spell_moments(taken: Iterable[Outline]) -> str:
     if first == last:
         return f"taken at {spell_exact(last)}"
     return f"taken between {spell_exact(first)} and {spell_exact(last)}"
+
+
+def spell_schema(schema: SchemaAsOf) -> str:
+    """Spell as of when the tables of system_schema are restored."""
+    if schema.moment is None:
+        return "at no moment all tables of system_schema are known: tableslurp refuses without --allow-mixed-schema"
+    return f"system_schema is as of {spell_exact(schema.moment)} UTC: all of its tables are known then"
 
 
 def _notes(found: AsOf) -> Iterator[str]:

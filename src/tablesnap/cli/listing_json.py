@@ -30,6 +30,7 @@ def as_of_fields(found: AsOf, moment: datetime) -> dict[str, object]:
         "name": found.name,
         "directories": list(found.directories),
         "at": spell_moment(moment),
+        "as_of": spell_moment(found.moment),
         "taken": None if found.taken is None else outline_fields(found.taken),
         "passed_over": [outline_fields(point) for point in found.passed],
     }
