@@ -183,6 +183,8 @@ class Tables:
         """Take in that a secondary index is flushed: what its table flushed waits for it."""
         name = place_of(log.directory).table
         table = self.tables.get(name)
+        if table is None and not log.is_open and name not in self._early:
+            return  # of a table that was dropped
         history = table.history if table is not None else self._early.setdefault(name, new_history(self.timing))
         history.note_index_log(log.directory, log.name, is_open=log.is_open, now=self._doing.now())
         if table is not None:
