@@ -165,6 +165,17 @@ def test_a_table_of_the_schema_that_was_empty_then_does_not_disagree(past: Past,
     assert [one["name"] for one in plan["left_out"]] == [f"system_schema/types-{'4' * 32}"]
 
 
+def test_just_before_a_table_of_the_schema_was_found_nobody_knows_whether_it_was_empty(
+    past: Past, bucket: str, tmp_path: Path
+) -> None:
+    migrated(past)
+    known(past, TYPES, 1, 209, 210)
+
+    assert plan_of(bucket, DATA, tmp_path / "target")["system_schema"]["as_of"] == spell_utc(second(210))
+    plan = plan_of("--at", spell_utc(second(208)), bucket, DATA, tmp_path / "target")
+    assert plan["system_schema"]["as_of"] == spell_utc(second(10))
+
+
 def test_one_table_of_the_schema_is_restored_by_itself_as_any_other(past: Past, bucket: str, tmp_path: Path) -> None:
     migrated(past)
 

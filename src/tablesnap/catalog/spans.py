@@ -9,6 +9,9 @@ from tablesnap.rules.points import RestorePoint
 from tablesnap.rules.system_schema import is_schema, may_be_empty
 
 _EVER = datetime.min.replace(tzinfo=UTC)
+_FOUND = timedelta(
+    minutes=1
+)  # the first restore point is dated to the look that found the table, not to its first flush
 
 
 def known_of(timeline: Timeline, is_whole: Callable[[RestorePoint], bool]) -> Known:
@@ -30,8 +33,8 @@ def known_of(timeline: Timeline, is_whole: Callable[[RestorePoint], bool]) -> Kn
 
 
 def _before_the_first(timeline: Timeline, moment: datetime) -> Span | None:
-    """Return when a table of the schema was empty: it has no restore point before its first flush."""
+    """Return when a table of the schema was empty: it has no restore point before it was flushed for the first time."""
     oldest = timeline.oldest() if is_schema(timeline.name) and may_be_empty(timeline.name) else None
     if oldest is None or oldest.taken_at <= moment:
         return None
-    return Span(_EVER, oldest.taken_at - timedelta(microseconds=1))
+    return Span(_EVER, oldest.taken_at - _FOUND)
