@@ -51,6 +51,26 @@ class TableLook:
         return {one.directory for one in history.live} <= {directory for directory, _ in self.live}
 
 
+@dataclass(frozen=True)
+class Looked:
+    """What was found in a table's directories: no less, and no more, than its history knows of."""
+
+    look: TableLook
+    listings: Listings
+    seen_at: datetime  # before the look
+    now: float  # the same, in monotonic seconds
+
+    @property
+    def is_flushing(self) -> bool:
+        """Say whether a flush has begun that has not ended."""
+        return any(
+            sstable.operation_of(name) == "flush" and name not in self.look.finished
+            for listing in self.listings.values()
+            for name in listing.files
+            if sstable.is_transaction_log(name)
+        )
+
+
 def look_at_table(
     directories: Iterable[Directory], list_directory: ListDirectory, witness: Witness, selection: Selection
 ) -> tuple[TableLook, Listings] | None:

@@ -3,12 +3,12 @@
 import logging
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tablesnap.daemon.directory import Directory
 from tablesnap.daemon.intake import Intake
-from tablesnap.daemon.looking import Listings, TableLook, fingerprint_of
+from tablesnap.daemon.looking import Listings, Looked, fingerprint_of
 from tablesnap.daemon.messages import Recorded
 from tablesnap.daemon.recording import AGAIN_SECONDS, AT_THE_LATEST_SECONDS, BACKLOG_SECONDS
 from tablesnap.daemon.settings import Settings
@@ -100,26 +100,6 @@ def stir(table: Table, now: float) -> None:
     view = table.history.view(now)
     if view is None or view != table.recorded:
         table.note_change(now)
-
-
-@dataclass(frozen=True)
-class Looked:
-    """What was found in a table's directories: no less, and no more, than its history knows of."""
-
-    look: TableLook
-    listings: Listings
-    seen_at: datetime  # before the look
-    now: float  # the same, in monotonic seconds
-
-    @property
-    def is_flushing(self) -> bool:
-        """Say whether a flush has begun that has not ended."""
-        return any(
-            sstable.operation_of(name) == "flush" and name not in self.look.finished
-            for listing in self.listings.values()
-            for name in listing.files
-            if sstable.is_transaction_log(name)
-        )
 
 
 class TableRecorder:
