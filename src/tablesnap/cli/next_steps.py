@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from tablesnap.restore.plan import Plan
 from tablesnap.restore.request import Request
+from tablesnap.rules.place import SYSTEM_KEYSPACES
 
 _TABLE = re.compile(r"(?P<name>\w+)-(?P<id>[0-9a-f]{32})", re.ASCII)
 _WHOLE_NODE = frozenset({"system", "system_schema"})
 # Of a node, or of what all nodes agree on: what another node, or another time, had of these does harm on one that runs.
-_SYSTEM = _WHOLE_NODE | {"system_auth", "system_distributed", "system_traces"}
 _SHOWN = 5  # tables, before the rest is counted
 _LONGEST_NAME = 48  # that Cassandra takes for a table
 _BESIDE = "_restored"
@@ -68,7 +68,7 @@ def next_steps(plan: Plan, request: Request) -> Iterator[str]:
     if not tables:
         return
     yield "next, as docs/guide/restore.md has it:"
-    users = [table for table in tables if table.keyspace not in _SYSTEM]
+    users = [table for table in tables if table.keyspace not in SYSTEM_KEYSPACES]
     is_node = {table.keyspace for table in tables} >= _WHOLE_NODE
     if is_node:
         yield "* A whole node: it starts on what was restored, with its tokens, host id and schema of then."
@@ -186,7 +186,7 @@ def _emptied(plan: Plan) -> Iterator[str]:
     """Yield the name of each table of the user's that holds nothing now, and held something before."""
     for choice in plan.choices:
         keyspace, _, table = choice.timeline.name.rpartition("/")
-        if choice.is_emptied and keyspace not in _SYSTEM:
+        if choice.is_emptied and keyspace not in SYSTEM_KEYSPACES:
             match = _TABLE.fullmatch(table)
             yield f"{keyspace}.{match['name']}" if match else choice.timeline.name
 
