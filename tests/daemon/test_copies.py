@@ -101,6 +101,22 @@ def test_snapshots_are_included_by_a_pattern_that_names_them(store: MemoryStore,
     assert all("/snapshots/" in key for key in data_keys(store))
 
 
+def test_a_daemon_for_snapshots_does_not_record_the_table_beside_them_as_empty(
+    store: MemoryStore, table: Table
+) -> None:
+    with following(store, table, backup=True):
+        table.flush()
+        wait_for_live(store, table)
+    before = indexes(store, table.directories[0])
+
+    with following(store, table, selection=Selection(include=(re.compile("/snapshots/"),))):
+        table.flush()
+        (snapshot,) = table.snapshot("daily")
+        wait_for_index(store, snapshot, contents(snapshot))
+
+    assert indexes(store, table.directories[0]) == before
+
+
 def test_a_snapshot_outlives_the_sstables_it_was_made_of(store: MemoryStore, table: Table) -> None:
     (snapshots := table.directories[0] / "snapshots").mkdir()
     with following(store, table, paths=(snapshots,)):

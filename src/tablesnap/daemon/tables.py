@@ -17,7 +17,7 @@ from tablesnap.daemon.stamping import StampClock
 from tablesnap.daemon.table import Table, new_history
 from tablesnap.daemon.timing import Timing
 from tablesnap.daemon.witness import Witness
-from tablesnap.rules import sstable
+from tablesnap.rules import history, sstable
 from tablesnap.rules.keys import Keys
 from tablesnap.rules.place import is_copies_of, is_scratch, is_within, place_of
 from tablesnap.rules.txnlog import REPLACING, TAKES_ROWS_AWAY
@@ -71,7 +71,8 @@ class Tables:
         if place.copies:
             directory.listed, directory.strict = True, True
             directory.quiet = quiet_of_copies(directory.path, names, self.timing)
-        elif is_scratch(directory.path):
+        elif is_scratch(directory.path) or not history.takes_sstables_of(directory.path, self._settings.selection):
+            # A view of nothing would say that the table is empty, beside the daemon that backs it up.
             directory.listed = True
         if directory.table is not None or directory.listed:
             return
@@ -92,8 +93,8 @@ class Tables:
         if ours:
             directory.table = place.table
             if place.table not in self.tables:
-                history = self._early.pop(place.table, None) or new_history(self.timing)
-                self.tables[place.table] = Table(place.table, history=history)
+                known = self._early.pop(place.table, None) or new_history(self.timing)
+                self.tables[place.table] = Table(place.table, history=known)
             table = self.tables[place.table]
             table.hidden |= self._hidden.get(place.table, set())
             table.directories[directory.path] = directory

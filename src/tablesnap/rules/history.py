@@ -12,6 +12,8 @@ from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.selection import Selection
 
 _NFS = ".nfs0"
+# A pattern may be for one format, and seldom is.
+_EXAMPLES = (*(f"{one}-1-big-Data.db" for one in ("ma", "mc", "md", "me", "na", "nb", "oa")), "da-1-bti-Data.db")
 
 
 def is_backed_up(directory: str, name: str, selection: Selection) -> bool:
@@ -24,6 +26,11 @@ def is_backed_up(directory: str, name: str, selection: Selection) -> bool:
     if name.startswith(_NFS):
         return False  # a file that is deleted and still open, ours as a pin perhaps, is called so on NFS
     return selection.selects(posixpath.join(directory, name))
+
+
+def takes_sstables_of(directory: str, selection: Selection) -> bool:
+    """Say whether sstables in *directory* are stored, by the names that Cassandra gives them."""
+    return any(is_backed_up(directory, name, selection) for name in _EXAMPLES)
 
 
 def live(directory: str, listing: Mapping[str, Incarnation], selection: Selection) -> dict[str, Incarnation]:
