@@ -35,7 +35,7 @@ def test_a_bucket_is_named_or_addressed_by_url(text: str, expected: Address) -> 
         ("backups/node1", "s3://backups/node1"),
         ("/var/backups", "file:///"),
         ("./backups", "file:///"),
-        ("http://backups", "s3://BUCKET"),
+        ("http://backups", "--endpoint-url http://backups"),
         ("S3://backups", "s3://BUCKET"),
         ("s3:backups", "s3://backups"),
         ("s3://", "s3://BUCKET"),

@@ -222,7 +222,9 @@ def _of_one_moment(
     late = _bisect(places, begin, end, lambda points: any(point.seen_at <= moment for point in points))
     for place in range(late - 1, begin - 1, -1):
         yield from (one for one in _dated(places[place], taken_at) if one.seen_at <= moment)
-    for place in range(max(begin, late - 1), end):
+    # The last place with one that was recorded by then may have others, recorded later; those in between have none.
+    partly = next((place for place in range(late - 1, begin, -1) if _dated(places[place], taken_at)), begin)
+    for place in range(partly, end):
         yield from (one for one in reversed(_dated(places[place], taken_at)) if one.seen_at > moment)
 
 
