@@ -7,6 +7,8 @@ PYTHON ?=
 ARGS ?=
 # Most tests wait for a server or for a file to stand still, so more of them run at a time than there are cores.
 WORKERS ?= 4
+# How many cases the tests of rules search through: PROFILE=usual takes ten times as many, as CI does.
+PROFILE ?= quick
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -42,11 +44,12 @@ demo: $(DEMO_VENV)/.ready
 	@$(DEMO_VENV)/bin/python demo/demo.py $(ARGS)
 
 quick: $(READY)
-	$(PYTEST) -q --hypothesis-profile=quick --numprocesses=2 \
+	$(PYTEST) -q --hypothesis-profile=$(PROFILE) --numprocesses=2 \
 		tests/rules tests/catalog tests/restore tests/purge tests/upload $(ARGS)
 
 test: how-long $(READY)
-	$(WITHOUT) $(PYTEST) --numprocesses=$(WORKERS) -m 'not servers and not cassandra and not packaging' $(ARGS)
+	$(WITHOUT) $(PYTEST) --hypothesis-profile=$(PROFILE) --numprocesses=$(WORKERS) \
+		-m 'not servers and not cassandra and not packaging' $(ARGS)
 
 how-long:
 	@echo 'This takes about five minutes on two cores, and a minute more where $(VENV) is yet to be made.'

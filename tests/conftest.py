@@ -13,7 +13,8 @@ pytest_plugins = ["tests.s3_servers", "tests.azurite"]
 SEED = "TABLESNAP_SEED"
 # Without a deadline, as how long an example takes says only how busy the machine is.
 settings.register_profile("usual", deadline=None)
-# For the time between two edits, by `make quick`. Tests that want another number of examples ask `tests.examples`.
+# For people who wait: `make quick` and `make test`; CI takes the usual. Tests that want another number of examples ask
+# `tests.examples`.
 settings.register_profile("quick", max_examples=10, deadline=None)
 settings.load_profile("usual")
 
