@@ -231,6 +231,26 @@ def test_what_is_on_its_way_when_its_table_is_dropped_is_in_the_last_rows(store:
     insist_all_are_whole(store, table.directories[0])
 
 
+def test_a_table_that_is_dropped_while_its_last_rows_are_recorded_is_recorded_as_empty_in_all_its_directories(
+    store: MemoryStore, table: Table
+) -> None:
+    by_name = table.make_index("by_name")
+    with (
+        held(store, lambda request: request.startswith("create") and "nb-2-big-Data.db-listdir" in request) as slow,
+        following(slow, table),
+    ):
+        table.flush()
+        wait_for_live(store, table)
+        table.flush()
+        wait_until(lambda: slow.waiting, "the index of the last flush to be on its way")
+        table.drop()
+        wait_until(lambda: not table.directories[0].exists(), "the directories to be gone")
+        slow.let_through()
+        index = wait_for_view(store, table.directories[0], [])
+
+    assert index.others == {str(by_name.directories[0]): {}}
+
+
 def test_a_flush_on_two_disks_is_recorded_whole_though_one_directory_is_gone_meanwhile(
     tmp_path: Path, store: MemoryStore
 ) -> None:

@@ -243,13 +243,20 @@ class Tables:
             del table.vanished[path]
 
     def _let_leave(self, table: Table, now: float) -> None:
-        """Forget the directories that are gone once all that was there is recorded; with the last of them the table.
+        """Forget the directories that are gone, with the last of them the table.
 
-        That it holds nothing any more is yet to be recorded then.
+        Only once it is recorded that they hold nothing, and not before the directories of indexes that are in them: a
+        drop takes the table's rows away and then those of its indexes. A directory that left in between would have
+        them in its newest index for ever.
         """
-        going = table.leaving - {one.directory for one in (*table.needed, *table.parts)}
+        if table.index_in_flight:
+            return
+        held = {one.directory for one in (*table.needed, *table.parts)}
+        going = {path for path in table.leaving - held if _is_recorded_as_empty(table.directories[path])}
+        staying = table.directories.keys() - going
+        going = {path for path in going if not any(is_within(other, path) for other in staying)}
         untold = table.stirred or table.changed_since is not None or table.history.is_ending(now)
-        if table.index_in_flight or (untold and going == table.directories.keys()):
+        if untold and going == table.directories.keys():
             return
         for path in going:
             table.leaving.discard(path)
@@ -259,6 +266,10 @@ class Tables:
             for parts in table.parts.values():
                 self._holder.release(parts)
             del self.tables[table.name]
+
+
+def _is_recorded_as_empty(directory: Directory) -> bool:
+    return directory.newest is None or not directory.newest.files
 
 
 def _holds_sstables(directory: Directory | None) -> bool:
