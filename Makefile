@@ -24,7 +24,7 @@ WITH := TABLESNAP_REQUIRE_SERVERS=1
 help:
 	@echo 'make demo    see the daemon at work on an example directory'
 	@echo 'make quick   run the tests of rules, catalog, restore, purge and upload, in less than a minute'
-	@echo 'make test    run every test that needs nothing beyond PyPI, in about five minutes (ARGS="-k some_words": a part)'
+	@echo 'make test    run every test that needs nothing beyond PyPI, in six to eight minutes (ARGS="-k some_words": a part)'
 	@echo 'make test-servers, make test-cassandra, make test-packaging'
 	@echo '             run those that need a server, a real Cassandra, or tools of Debian: CONTRIBUTING.md says what'
 	@echo 'make check   format, lint, types and import contracts'
@@ -52,7 +52,7 @@ test: how-long $(READY)
 		-m 'not servers and not cassandra and not packaging' $(ARGS)
 
 how-long:
-	@echo 'This takes about five minutes on two cores, and a minute more where $(VENV) is yet to be made.'
+	@echo 'This takes six to eight minutes on two cores, and a minute more where $(VENV) is yet to be made.'
 
 test-servers: $(READY)
 	$(WITH) $(PYTEST) --numprocesses=$(WORKERS) -m servers $(ARGS)

@@ -16,8 +16,8 @@ from tablesnap.units import spell_utc
 
 pytestmark = pytest.mark.cassandra
 
-MOMENTS = 4  # that are known in the midst of changes, before daemon and node are killed
-TRIED = 4
+MOMENTS = 2  # that are known in the midst of changes, before daemon and node are killed
+TRIED = 3
 
 
 def test_a_node_starts_on_the_schema_of_any_moment_in_a_row_of_changes(bucket: Bucket, tmp_path: Path) -> None:
