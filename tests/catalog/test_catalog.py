@@ -9,7 +9,7 @@ from tests.stores import Around, Clock, Failing, WholeSeconds, objects
 from tablesnap.catalog.catalog import Catalog
 from tablesnap.errors import NoSuchObject, StoreRefused, StoreUnavailable, UnreadableIndex
 from tablesnap.rules.index import Index, Owner, StoredFile, encode
-from tablesnap.rules.keys import Keys
+from tablesnap.rules.keys import Keys, index_key
 from tablesnap.store.memory import MemoryStore
 from tablesnap.store.port import Content
 
@@ -297,6 +297,18 @@ def test_in_a_bucket_that_was_copied_the_newest_index_is_the_one_written_last(
     assert newest.names == ("a",)
     assert "all 3 were read" in caplog.text
     assert after.read(after.write(index("b", seconds=100_000))).serial == 4
+
+
+def test_where_a_clock_was_set_back_the_newest_index_without_a_serial_is_the_one_stored_last(
+    store: MemoryStore, clock: Clock
+) -> None:
+    before = replace(index("b"), seen_at=CLOCK_START - timedelta(seconds=1))
+    after = replace(index("a"), seen_at=CLOCK_START - timedelta(seconds=31))
+    for one, name in ((before, "b"), (after, "a")):
+        clock.advance(seconds=1)
+        put(store, index_key(f"n:/d/{name}", one.seen_at), encode(one, "n:/d/"))
+
+    assert Catalog(store, KEYS).survey(["/d"], ["/d"]).newest["/d"].names == ("a",)
 
 
 def test_an_index_of_the_future_counts_as_taken_when_it_was_stored(store: MemoryStore, catalog: Catalog) -> None:

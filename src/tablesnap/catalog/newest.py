@@ -70,21 +70,17 @@ class NewestFinder:
 
     def read(self, key: str, stored_at: datetime) -> Index:
         """Read the index under *key*, which the store dates to *stored_at*; `UNREADABLE` if it cannot be read."""
+        index = self._read_or_tell(key)
+        return index if index is UNREADABLE else _as_believed(index, stored_at)
+
+    def _read_or_tell(self, key: str) -> Index:
         try:
-            index = self._read(key)
+            return self._read(key)
         except (NoSuchObject, StoreRefused, UnreadableIndex) as error:
             # Purged since it was listed, archived out of reach, or damaged; the other directories must not wait for
             # it. This one had an index all the same, so that earlier runs were responsible for it, and nothing is
             # taken as stored on the word of that: all is compared.
             return unreadable(error)
-        return replace(
-            index,
-            # One of the future counts as taken when it was stored: it must not hold up the moments of later ones.
-            taken_at=index.taken_at and (index.taken_at if index.taken_at <= stored_at + AHEAD else stored_at),
-            seen_at=None if index.seen_at is None else believed(index.seen_at, stored_at),
-            until=None if index.until is None else believed(index.until, stored_at),
-            serial=serial_of(index.serial, index.seen_at, stored_at),
-        )
 
     def _latest_of(self, listed: list[Listed]) -> Newest:
         """Return the newest of several, all of which the store dates to the same moment."""
@@ -99,8 +95,9 @@ class NewestFinder:
         highest = by_date.highest
         for listed in self._store.level(directory_key):
             if isinstance(listed, Listed) and is_index(listed.key):
-                index = self.read(listed.key, listed.modified)
-                highest = max(highest, _serial(index, listed))
+                # As it is: a number that stands for a serial would make an order of what a clock did.
+                index = self._read_or_tell(listed.key)
+                highest = max(highest, serial_of(index.serial, index.seen_at, listed.modified))
                 if index is not UNREADABLE:
                     stamps[listed.key] = stamp_of(index, listed)
         if not order.are_dates_wrong(stamps.values()):
@@ -113,6 +110,17 @@ class NewestFinder:
             len(stamps),
         )
         return Newest(newest.key, self.read(newest.key, newest.stored_at), newest.stored_at, highest)
+
+
+def _as_believed(index: Index, stored_at: datetime) -> Index:
+    return replace(
+        index,
+        # One of the future counts as taken when it was stored: it must not hold up the moments of later ones.
+        taken_at=index.taken_at and (index.taken_at if index.taken_at <= stored_at + AHEAD else stored_at),
+        seen_at=None if index.seen_at is None else believed(index.seen_at, stored_at),
+        until=None if index.until is None else believed(index.until, stored_at),
+        serial=serial_of(index.serial, index.seen_at, stored_at),
+    )
 
 
 def _serial(index: Index, listed: Listed) -> int:
