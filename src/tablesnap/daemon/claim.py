@@ -80,7 +80,7 @@ def _ask(name: bytes) -> Holder | None:
             told = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
             process, user, _ = _CREDENTIALS.unpack(told)
             return Holder(process, user)
-        time.sleep(_PAUSE_SECONDS)
+        time.sleep(_PAUSE_SECONDS)  # the holder may be ending just now, or not listen yet; nothing tells when it does
     return None
 
 
