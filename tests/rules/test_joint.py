@@ -10,6 +10,7 @@ from tablesnap.rules.joint import Known, Span, apart, joint_moment
 
 MIDNIGHT = datetime(2026, 11, 30, tzinfo=UTC)
 LAST = 40
+INSTANT = timedelta(microseconds=1)
 
 
 def at(second: int) -> datetime:
@@ -40,12 +41,18 @@ def test_the_greatest_joint_moment_is_found(tables: Sequence[Sequence[Span]], la
 
     found = joint_moment(asked, at(latest))
 
-    def is_joint(second: int) -> bool:
-        last = [known(at(second)) for known in asked]
-        return all(one is not None and one.until >= at(second) for one in last)
+    def is_joint(moment: datetime) -> bool:
+        last = [known(moment) for known in asked]
+        return all(one is not None and one.until >= moment for one in last)
 
-    every = [second for second in range(-5, latest + 1) if is_joint(second)]
-    assert found == (at(max(every)) if every else None)
+    # All is of whole seconds, so only there and just before does anything change.
+    moments = [at(second) - before for second in range(-5, latest + 1) for before in (INSTANT, timedelta(0))]
+    assert found == max((moment for moment in moments if is_joint(moment)), default=None)
+
+
+def test_a_span_that_ended_before_it_began_leaves_the_one_before_it() -> None:
+    assert joint_moment([table(span(0, 0), span(1, -1))], at(1)) == at(0)
+    assert joint_moment([table(span(0, 9), span(5, 3))], at(7)) == at(5) - INSTANT
 
 
 def test_a_table_that_lags_by_a_commit_pulls_the_moment_back_to_before_that() -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 ENOUGH = 1000  # looks, before the search for a joint moment is given up
+_BEFORE = timedelta(microseconds=1)  # the finest a moment is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,9 @@ def joint_moment(tables: Sequence[Known], latest: datetime, *, enough: int = ENO
     """Return the greatest joint moment of *tables* that is not after *latest*; None if none is found.
 
     A later restore point knows better than the `until` of an earlier one, so of a table only the last span counts that
-    began by a moment. If it ended before that moment, no moment between its end and this one is joint, so the search
-    goes on at its end. *tables* are asked *enough* times at most.
+    began by a moment. If it ended before that moment, no moment after its end is joint as long as it is the last: the
+    search goes on at its end, or where it ended before it began, just before its beginning, as the span before it
+    counts there. *tables* are asked *enough* times at most.
     """
     moment = latest
     spans: dict[int, Span] = {}
@@ -42,10 +44,10 @@ def joint_moment(tables: Sequence[Known], latest: datetime, *, enough: int = ENO
             if span is None:
                 return None
             spans[place] = span
-        until = min((span.until for span in spans.values()), default=moment)
-        if until >= moment:
+        ended = [max(span.until, span.taken_at - _BEFORE) for span in spans.values() if span.until < moment]
+        if not ended:
             return moment
-        moment = until
+        moment = min(ended)
 
 
 def apart(spans: Iterable[Span]) -> timedelta:
