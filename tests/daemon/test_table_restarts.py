@@ -55,18 +55,24 @@ def run_once(store: MemoryStore, table: Table, *, flushes: int = 1) -> None:
 
 @pytest.mark.parametrize("backup", [False, True])
 def test_a_start_after_which_nothing_happened_stores_and_writes_nothing(
-    store: MemoryStore, table: Table, backup: bool
+    store: MemoryStore, table: Table, caplog: pytest.LogCaptureFixture, backup: bool
 ) -> None:
+    caplog.set_level(logging.INFO)
     run_once(store, table, flushes=2)
     around = Around(store)
 
     with following(around, table, backup=backup):
-        pass
+        pass  # it may be stopped before it has looked
+    caplog.clear()
+    with following(around, table, backup=backup):
+        wait_until(lambda: "found at start, stored already: 16" in caplog.text)
+    started = uploads(around)
     with following(around, table, backup=backup):
         table.flush()
         wait_for_live(store, table)
 
-    assert len(uploads(around)) == 8 + 1, "the flush and its index"
+    assert started == []
+    assert len([request for request in uploads(around) if "listdir" not in request]) == 8, "the flush alone"
 
 
 def test_a_start_goes_on_from_the_view_though_compaction_has_replaced_what_is_in_it(
