@@ -65,6 +65,12 @@ def test_a_table_that_lags_by_a_commit_pulls_the_moment_back_to_before_that() ->
     assert joint_moment([columns, tables], at(0)) is None
 
 
+def test_a_span_without_a_beginning_ends_as_others_do() -> None:
+    ever = Span(datetime.min.replace(tzinfo=UTC), at(3))
+
+    assert joint_moment([table(ever)], at(9)) == at(3)
+
+
 def test_without_a_known_end_tables_of_different_moments_have_no_joint_moment() -> None:
     assert joint_moment([table(span(0, 0), span(10, 10)), table(span(5, 5))], at(30)) is None
 

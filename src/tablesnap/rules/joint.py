@@ -44,10 +44,15 @@ def joint_moment(tables: Sequence[Known], latest: datetime, *, enough: int = ENO
             if span is None:
                 return None
             spans[place] = span
-        ended = [max(span.until, span.taken_at - _BEFORE) for span in spans.values() if span.until < moment]
+        ended = [_go_on_at(span) for span in spans.values() if span.until < moment]
         if not ended:
             return moment
         moment = min(ended)
+
+
+def _go_on_at(ended: Span) -> datetime:
+    # The earliest moment there is begins a span that has no beginning, and nothing comes before it.
+    return ended.until if ended.until >= ended.taken_at else ended.taken_at - _BEFORE
 
 
 def apart(spans: Iterable[Span]) -> timedelta:
