@@ -1,5 +1,9 @@
+import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -117,6 +121,42 @@ class ByObstoreAlone(AzureStore):
     def __init__(self, container: str, account: Account) -> None:
         super().__init__(container, account=account)
         self._account = replace(account, key=None)
+
+
+@contextmanager
+def archiving_account() -> Iterator[Account]:
+    """Run a server that answers as Azure does for a blob in its archive tier, which Azurite does not have."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            words = "This operation is not permitted on an archived blob."
+            body = f"<?xml version='1.0'?><Error><Code>BlobArchived</Code><Message>{words}</Message></Error>".encode()
+            self.send_response(409)
+            self.send_header("x-ms-error-code", "BlobArchived")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=listener.serve_forever, args=(0.05,), name="archiving")
+    thread.start()
+    try:
+        yield Account("account", f"http://127.0.0.1:{listener.server_address[1]}", key="d3Jvbmc=")
+    finally:
+        listener.shutdown()
+        listener.server_close()
+        thread.join()
+
+
+def test_an_archived_blob_is_a_refusal_with_what_to_do_and_how_long_it_takes() -> None:
+    with archiving_account() as account, pytest.raises(StoreRefused) as refused:
+        b"".join(AzureStore("container", account=account).read("data"))
+
+    for words in ("BlobArchived", "archived", "az storage blob set-tier", "15 hours"):
+        assert words in str(refused.value)
 
 
 @pytest.mark.servers

@@ -38,6 +38,7 @@ from tablesnap.errors import (
     StoreUnavailable,
     TablesnapError,
 )
+from tablesnap.store.archive import thawing_takes
 from tablesnap.store.keys import require_utf8, shown
 from tablesnap.store.port import Content, Head, Listed
 from tablesnap.store.strides import read_in_strides
@@ -57,6 +58,7 @@ PROBE = ".tablesnap-check"  # one name for all probes: where deleting is forbidd
 
 _NO_METADATA = {"Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Storage-Class"}
 _ODD_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\ufffe\uffff]")
+_ARCHIVED = "BlobArchived"  # https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
 _NO_CONTAINER = ("ContainerNotFound", "ContainerDisabled", "NoSuchBucket", "bucket does not exist")
 # What our own builtins and obstore's raise: it uses FileNotFoundError for an object that is not there.
 _FAILURES = (BaseError, OSError, ValueError)
@@ -103,7 +105,13 @@ class RemoteStore:
         self._require_key(probe)
         with self._translated(probe):
             try:
-                obstore.put(self._store, probe, b"", attributes=self._attributes("text/plain", {}), mode="create")
+                obstore.put(
+                    self._store,
+                    probe,
+                    b"",
+                    attributes=self._attributes("text/plain", {}, standard=False),
+                    mode="create",
+                )
             except AlreadyExistsError:
                 return  # from a start before this one; so writing was allowed
             try:
@@ -118,10 +126,11 @@ class RemoteStore:
         *,
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
+        standard: bool = False,
     ) -> None:
         """Store *content*. The store keeps no CRC-64, so whoever must be sure reads the object back."""
         self._require_key(key)
-        attributes = self._attributes(content_type, metadata or {})
+        attributes = self._attributes(content_type, metadata or {}, standard=standard)
         if content.size <= min(self._options.multipart_above, LARGEST_PUT):
             # Not an iterator: obstore would send it in parts, and forget the condition.
             body = content.buffer if content.buffer is not None and content.size else b"".join(content.chunks())
@@ -238,13 +247,13 @@ class RemoteStore:
                 return False
             return True
 
-    def _attributes(self, content_type: str, metadata: Mapping[str, str]) -> "Attributes":
+    def _attributes(self, content_type: str, metadata: Mapping[str, str], *, standard: bool) -> "Attributes":
         for name, value in metadata.items():
             # obstore panics at a header that is no ASCII.
             if not (name.isascii() and value.isascii() and value.isprintable()):
                 raise StoreRefused(f"{self._name} cannot keep the metadata {name}={value!a}: it is no ASCII")
         attributes: Attributes = {"Content-Type": content_type, **metadata}
-        if self._options.storage_class is not None:
+        if self._options.storage_class is not None and not standard:
             attributes["Storage-Class"] = self._options.storage_class
         return attributes
 
@@ -307,6 +316,12 @@ def meaning_of(error: Exception, name: str, key: str, *, listing: bool = False) 
         return StoreRefused(f"{name} does not exist; make it, or check its name ({_said(text)})")
     if isinstance(error, FileNotFoundError | NotFoundError):
         return NoSuchObject(key)
+    if _ARCHIVED in text:
+        # Azure says 409, which would otherwise be tried again for ever.
+        return StoreRefused(
+            f"{name}: {shown(key)} is archived, and cannot be read before the store has rehydrated it: move it with "
+            f"`az storage blob set-tier --tier Hot`, which takes {thawing_takes('az', 'Archive')} ({_said(text)})"
+        )
     if isinstance(error, AlreadyExistsError | PreconditionError) and "BeingDeleted" not in text:
         return AlreadyStored(key)
     if isinstance(error, PermissionDeniedError | UnauthenticatedError):

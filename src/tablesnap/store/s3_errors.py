@@ -23,6 +23,7 @@ from tablesnap.errors import (
     StoreRefused,
     StoreUnavailable,
 )
+from tablesnap.store.archive import thawing_takes
 from tablesnap.store.keys import shown
 
 # Codes as of https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html and as seen on other servers.
@@ -61,7 +62,12 @@ _UNNAMEABLE = {
     "ObjectParentIsFile",
     "XMinioInvalidObjectName",
 }
+_ARCHIVED = "InvalidObjectState"  # of a GET
 _NOT_THERE = {"NoSuchKey", "NotFound", "404", ""}  # a HEAD has no body to say more
+_HOW_TO_THAW = (
+    "ask for that with `aws s3api restore-object`; from GLACIER it takes "
+    f"{thawing_takes('s3', 'GLACIER')}, from DEEP_ARCHIVE {thawing_takes('s3', 'DEEP_ARCHIVE')}"
+)
 
 
 class RequestUnknown(StoreRefused):
@@ -150,6 +156,10 @@ def error_of_answer(answer: Answer, place: Place, key: str | None) -> StoreError
         return NoSuchObject(key)
     if code.startswith("KMS") or code == "InvalidStorageClass":
         return StoreRefused(f"{where}: {answer}; check --with-sse and --storage-class")
+    if code == _ARCHIVED:
+        return StoreRefused(
+            f"{where} is archived, and cannot be read before the store has restored it: {_HOW_TO_THAW} ({answer})"
+        )
     if status in (401, 403):
         return StoreRefused(
             f"{where}: access was denied ({answer}); check what these credentials may do in this bucket"

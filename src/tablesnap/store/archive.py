@@ -1,0 +1,19 @@
+"""Storage classes whose objects are archived: nobody can read them before the store has thawed them.
+
+`Amazon S3 <https://docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects-retrieval-options.html>`_ calls that
+to restore, `Azure <https://learn.microsoft.com/azure/storage/blobs/archive-rehydrate-overview>`_ to rehydrate. S3's
+GLACIER_IR and every class of Google's, ARCHIVE included, can be read at once.
+"""
+
+from collections.abc import Mapping
+
+# How long it takes, as the stores promise it for what is not paid for as urgent.
+_HOURS: Mapping[str, Mapping[str, str]] = {
+    "s3": {"GLACIER": "3 to 5 hours", "DEEP_ARCHIVE": "up to 12 hours"},
+    "az": {"ARCHIVE": "up to 15 hours"},
+}
+
+
+def thawing_takes(scheme: str, storage_class: str) -> str:
+    """Say how long the store needs to thaw an object of this class; empty for a class that can be read at once."""
+    return _HOURS.get(scheme, {}).get(storage_class.upper(), "")
