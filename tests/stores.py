@@ -42,9 +42,10 @@ class Around:
         *,
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
+        standard: bool = False,
     ) -> None:
         self.before(f"create {key}")
-        self.store.create(key, content, content_type=content_type, metadata=metadata)
+        self.store.create(key, content, content_type=content_type, metadata=metadata, standard=standard)
         self.after(f"create {key}")
 
     def head(self, key: str) -> Head:

@@ -1,5 +1,6 @@
 """The newest index is found whatever else lies in the bucket, and a new one takes nobody's key."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -55,6 +56,32 @@ def test_an_index_gets_the_key_of_its_newest_file_as_json_and_reads_back(store: 
     assert key == "n:/d/nb-2-big-Data.db-listdir.json"
     assert store.head(key).content_type == "application/json"
     assert catalog.read(key) == replace(index("nb-1-big-Data.db", "nb-2-big-Data.db", "zzz"), serial=1)
+
+
+class Classifying(Around):
+    """Notes what is to have the store's own storage class."""
+
+    standard: tuple[str, ...] = ()
+
+    def create(
+        self,
+        key: str,
+        content: Content,
+        *,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        standard: bool = False,
+    ) -> None:
+        super().create(key, content, content_type=content_type, metadata=metadata, standard=standard)
+        self.standard += (key,) if standard else ()
+
+
+def test_an_index_has_the_stores_own_class_as_it_is_read_at_every_start(store: MemoryStore) -> None:
+    classifying = Classifying(store)
+
+    key = Catalog(classifying, KEYS).write(index("nb-1-big-Data.db"))
+
+    assert classifying.standard == (key,)
 
 
 def test_an_index_whose_key_is_taken_gets_its_moment_and_overwrites_nothing(

@@ -286,6 +286,11 @@ def test_a_session_token_is_not_taken_for_another_pair_of_keys(places: Path) -> 
         ("bucket one -n", ["-n needs a value"]),
         ("-e -tmp bucket one", ["-e needs a value", "-e="]),
         ("-R --storage-class STANDARD_IA bucket one", ["REDUCED_REDUNDANCY", "STANDARD_IA"]),
+        ("--storage-class GLACIER bucket one", ["--storage-class GLACIER", "3 to 5 hours", "--archive", "GLACIER_IR"]),
+        ("--storage-class DEEP_ARCHIVE bucket one", ["DEEP_ARCHIVE", "12 hours", "--archive"]),
+        ("--storage-class Archive az://c one", ["Archive", "15 hours", "--archive"]),
+        ("--archive bucket one", ["--archive", "--storage-class GLACIER"]),
+        ("--archive --storage-class GLACIER_IR bucket one", ["--archive", "leave it out"]),
         ("--endpoint-url host:9000 bucket one", ["--endpoint-url", "write http://host:9000 or https://host:9000"]),
         ("--endpoint-url s3.example.org bucket one", ["--endpoint-url", "http://s3.example.org"]),
         ("--endpoint-url ftp://host bucket one", ["--endpoint-url", "http://HOST:PORT"]),
@@ -308,6 +313,22 @@ def test_a_wrong_line_is_answered_with_which_word_and_what_to_try(places: Path, 
 
     for words in said:
         assert words in answer
+
+
+@pytest.mark.parametrize(
+    ("line", "chosen"),
+    [
+        ("--storage-class GLACIER --archive bucket one", "GLACIER"),
+        ("--storage-class DEEP_ARCHIVE --archive bucket one", "DEEP_ARCHIVE"),
+        ("--storage-class GLACIER_IR bucket one", "GLACIER_IR"),
+        ("--storage-class ARCHIVE gs://bucket one", "ARCHIVE"),
+        ("--explain --storage-class GLACIER --archive ./one", "GLACIER"),
+    ],
+)
+def test_a_storage_class_that_cannot_be_read_at_once_is_taken_where_that_is_meant(
+    places: Path, line: str, chosen: str
+) -> None:
+    assert parse(line.split(), {}).store.storage_class == chosen
 
 
 def test_a_store_inside_a_watched_path_is_refused_whatever_link_leads_there(places: Path) -> None:

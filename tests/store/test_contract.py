@@ -74,6 +74,13 @@ def test_an_object_stored_without_more_is_octets_without_metadata(store: Store) 
     assert (head.content_type, head.metadata) == ("application/octet-stream", {})
 
 
+def test_what_is_standard_is_stored_like_all_else(store: Store) -> None:
+    store.create(DATA_KEY, Content.of(b"rows"), content_type="application/json", standard=True)
+
+    assert body(store, DATA_KEY) == b"rows"
+    assert store.head(DATA_KEY).content_type == "application/json"
+
+
 def test_an_empty_object_is_an_object(store: Store) -> None:
     store.create(DATA_KEY, Content.of(b""))
 

@@ -317,6 +317,31 @@ def test_encryption_and_storage_class_go_with_every_object(moto_endpoint: S3Serv
     assert len(list(store_of(moto_endpoint, bucket).list(""))) == 3
 
 
+@pytest.mark.parametrize("way", ["obstore", "boto3", "parts"])
+def test_what_is_standard_has_the_stores_own_class_whatever_was_asked_for(moto_endpoint: S3Server, way: str) -> None:
+    bucket = new_bucket(moto_endpoint)
+    multipart_above = 0 if way == "parts" else 5 << 30
+    store = store_of(moto_endpoint, bucket, storage_class="GLACIER", multipart_above=multipart_above)
+    # An odd key goes by boto3.
+    key = "a//index" if way == "boto3" else "index"
+
+    store.create(key, Content.of(b"index"), standard=True)
+
+    assert object_of(moto_endpoint, bucket, key).get("StorageClass", "STANDARD") == "STANDARD"
+    assert b"".join(store.read(key)) == b"index"
+
+
+def test_an_archived_object_is_refused_with_what_to_do_and_how_long_it_takes(moto_endpoint: S3Server) -> None:
+    store = store_of(moto_endpoint, new_bucket(moto_endpoint), storage_class="GLACIER")
+    store.create("data", Content.of(b"rows"))
+
+    with pytest.raises(StoreRefused) as refused:
+        b"".join(store.read("data"))
+
+    for words in ("InvalidObjectState", "restored", "aws s3api restore-object", "3 to 5 hours", "12 hours"):
+        assert words in str(refused.value)
+
+
 def test_a_kms_key_goes_with_every_object(moto_endpoint: S3Server, tmp_path: Path) -> None:
     bucket = new_bucket(moto_endpoint)
     store = store_of(moto_endpoint, bucket, encryption="key-1")

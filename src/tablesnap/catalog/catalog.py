@@ -142,7 +142,8 @@ class Catalog:
         for key in _names(newest, directory_key, index.seen_at, is_free=is_free(name, latest)):
             try:
                 self.strangers.note(index.directory, key)
-                self._store.create(key, content, content_type="application/json")
+                # Whatever class the files go to: every start of a daemon reads indexes, and every command.
+                self._store.create(key, content, content_type="application/json", standard=True)
             except AlreadyStored:
                 if not self._holds(key, content):
                     self.strangers.suspect(index.directory, key)

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from tablesnap import __version__
 from tablesnap.errors import UsageError
+from tablesnap.store.archive import thawing_takes
 from tablesnap.store.opening import StoreOptions
 
 SECRETS = ("aws_secret", "aws_token")
@@ -129,7 +130,12 @@ def upload_flags(add: AddArgument) -> list[argparse.Action]:
             "--storage-class",
             metavar="CLASS",
             type=not_empty,
-            help="storage class of data objects (default: the store's)",
+            help="storage class of files; indexes have the store's own (default: the store's)",
+        ),
+        add(
+            "--archive",
+            action="store_true",
+            help="take a --storage-class whose objects cannot be read for hours: each restore must thaw them first",
         ),
         add(
             "--with-sse",
@@ -187,11 +193,21 @@ def reading_options(given: argparse.Namespace, environ: Mapping[str, str]) -> St
     )
 
 
-def storage_class(given: argparse.Namespace) -> str | None:
-    """Return the one storage class that was asked for."""
+def storage_class(given: argparse.Namespace, scheme: str) -> str | None:
+    """Return the one storage class that was asked for; an archive only where that is meant."""
     if given.reduced_redundancy and given.storage_class not in (None, RRS):
         raise UsageError(f"-R means --storage-class {RRS}, not {given.storage_class}; leave out one of the two")
     asked: str | None = RRS if given.reduced_redundancy else given.storage_class
+    if not scheme:  # with --explain there need be no store
+        return asked
+    hours = thawing_takes(scheme, asked or "")
+    if hours and not given.archive:
+        raise UsageError(
+            f"--storage-class {asked} is an archive: a restore must first thaw every file, which takes {hours}; "
+            "add --archive if that is meant, or take GLACIER_IR on S3, Cold on Azure, which can be read at once"
+        )
+    if given.archive and not hours:
+        raise UsageError("--archive goes with --storage-class GLACIER or DEEP_ARCHIVE (az: Archive); leave it out")
     return asked
 
 

@@ -87,6 +87,7 @@ class FileStore:
         *,
         content_type: str = DEFAULT_TYPE,
         metadata: Mapping[str, str] | None = None,
+        standard: bool = False,
     ) -> None:
         """Write, sync, and only then give the object its name."""
         require_utf8(key)

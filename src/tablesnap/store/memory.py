@@ -42,6 +42,7 @@ class MemoryStore:
         *,
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
+        standard: bool = False,
     ) -> None:
         """Keep a copy of *content*, unless the key is taken or the checksum is another."""
         require_utf8(key)

@@ -101,8 +101,12 @@ class Store(Protocol):
         *,
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
+        standard: bool = False,
     ) -> None:
         """Store *content* under *key*, or raise `AlreadyStored` if the key is taken: nothing is ever overwritten.
+
+        What is *standard* gets the store's own storage class, whatever class was asked for: it is read often, and at
+        once.
 
         The store itself verifies the checksum where it can, and raises `DamagedUpload` if the bytes are others.
         If this raises anything else, the object may yet be there, but never in part.

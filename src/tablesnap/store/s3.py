@@ -8,7 +8,7 @@ import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from itertools import islice
@@ -56,6 +56,7 @@ class NewObject:
     content: Content
     content_type: str
     metadata: Mapping[str, str]
+    storage_class: str | None  # None: the store's own
 
     def is_plain(self) -> bool:
         """Tell whether obstore can send it as it is."""
@@ -89,10 +90,11 @@ class S3Store:
         *,
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
+        standard: bool = False,
     ) -> None:
         """See `Store.create`."""
         require_key(key)
-        new = NewObject(key, content, content_type, metadata or {})
+        new = NewObject(key, content, content_type, metadata or {}, None if standard else self._options.storage_class)
         connection = self._connector.connected()
         if connection.custom and not is_plain(key):
             self._create_odd(connection, new)
@@ -289,7 +291,7 @@ class S3Store:
         target = {"Bucket": self._bucket, "Key": new.key}
         condition = {"IfNoneMatch": "*"} if conditional else {}
         arguments: dict[str, Any] = {
-            **self._options.write_arguments(),
+            **replace(self._options, storage_class=new.storage_class).write_arguments(),
             "ContentType": new.content_type,
             "Metadata": dict(new.metadata),
         }
@@ -302,8 +304,8 @@ class S3Store:
     def _move(self, connection: Connection, new: NewObject, *, conditional: bool) -> None:
         assert new.content.buffer is not None
         attributes = {**new.metadata, "Content-Type": new.content_type}
-        if self._options.storage_class:
-            attributes["Storage-Class"] = self._options.storage_class
+        if new.storage_class:
+            attributes["Storage-Class"] = new.storage_class
         connection.mover(new.content.size).put(
             new.key,
             new.content.buffer,

@@ -36,9 +36,10 @@ class ProvenStore:
         *,
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
+        standard: bool = False,
     ) -> None:
         """Do what the store does."""
-        self._store.create(key, content, content_type=content_type, metadata=metadata)
+        self._store.create(key, content, content_type=content_type, metadata=metadata, standard=standard)
 
     def head(self, key: str) -> Head:
         """Describe the object."""
