@@ -4,54 +4,23 @@ import importlib.util
 import os
 import shutil
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum, auto
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NoReturn
-from urllib.parse import urlsplit
+from typing import NoReturn
 
-import boto3
 import pytest
-from botocore.config import Config
+from tests.endpoint import S3Server, free_port
+from tests.faults.proxy import Fate, Proxy, Reply, Request, listening, proxy
+
+__all__ = ["Fate", "Proxy", "Reply", "Request", "S3Server", "free_port", "listening", "proxy"]
 
 START_TIMEOUT_SECONDS = 60
 NO_MOTO = "moto is not installed: pip install 'moto[s3]' flask flask-cors"
-
-
-@dataclass(frozen=True)
-class S3Server:
-    """A server that answers on loopback until its fixture ends."""
-
-    endpoint_url: str
-    access_key: str
-    secret_key: str
-    ca_bundle: str | None = None
-
-    def client(self) -> Any:
-        """Return a plain boto3 client: the other pair of eyes on what an adapter did."""
-        return boto3.client(
-            "s3",
-            endpoint_url=self.endpoint_url,
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret_key,
-            region_name="us-east-1",
-            verify=self.ca_bundle,
-            config=Config(s3={"addressing_style": "path"}),
-        )
-
-    def make_bucket(self, name: str) -> None:
-        """Create a bucket; *name* has three letters or more."""
-        self.client().create_bucket(Bucket=name)
 
 
 def skip_or_fail(reason: str) -> NoReturn:
@@ -59,13 +28,6 @@ def skip_or_fail(reason: str) -> NoReturn:
     if os.environ.get("TABLESNAP_REQUIRE_SERVERS") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on just now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @contextmanager
@@ -181,118 +143,3 @@ def versitygw_endpoint() -> Iterator[S3Server]:
     """versitygw, for the whole test session."""
     with versitygw_server() as server:
         yield server
-
-
-@dataclass
-class Request:
-    """One request on its way to a server."""
-
-    method: str
-    path: str  # with the query, as it was sent
-    headers: dict[str, str]  # names in lower case
-    body: bytes
-
-    @property
-    def access_key(self) -> str:
-        """Who signed it."""
-        return self.headers.get("authorization", "").partition("Credential=")[2].partition("/")[0]
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What a proxy says itself, in place of the server."""
-
-    status: int
-    code: str = ""
-
-    def body(self) -> bytes:
-        """Return the answer in S3's form."""
-        return f"<Error><Code>{self.code}</Code><Message>said the proxy</Message></Error>".encode()
-
-
-class Fate(Enum):
-    """What becomes of the connection of a request."""
-
-    RESET_UNHEARD = auto()  # the server never hears of it
-    RESET_DONE = auto()  # the server has done it, and nobody hears its answer
-
-
-Meddle = Callable[[Request], Reply | Fate | None]
-
-
-@dataclass(frozen=True)
-class Proxy(S3Server):
-    """A server, and everything it was asked through here."""
-
-    seen: list[Request] = field(default_factory=list)
-
-
-@contextmanager
-def proxy(server: S3Server, meddle: Meddle = lambda _: None) -> Iterator[Proxy]:
-    """Stand between a client and *server*; *meddle* may change a request, answer it, or cut its connection."""
-    upstream = urlsplit(server.endpoint_url).netloc
-    seen: list[Request] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            headers = {name.lower(): value for name, value in self.headers.items() if name.lower() != "expect"}
-            request = Request(self.command, self.path, headers, body)
-            seen.append(request)
-            fate = meddle(request)
-            if fate is Fate.RESET_UNHEARD:
-                self.reset()
-            elif isinstance(fate, Reply):
-                self.reply(fate.status, {"Content-Type": "application/xml"}, fate.body())
-            else:
-                connection = HTTPConnection(upstream, timeout=60)
-                connection.request(request.method, request.path, request.body, request.headers)
-                answer = connection.getresponse()
-                data = answer.read()
-                if fate is Fate.RESET_DONE:
-                    self.reset()
-                else:
-                    self.reply(answer.status, dict(answer.getheaders()), data)
-                connection.close()
-
-        do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer  # noqa: N815 - http.server's names
-
-        def reply(self, status: int, headers: dict[str, str], body: bytes) -> None:
-            self.send_response_only(status)
-            for name, value in headers.items():
-                if name.lower() not in ("content-length", "transfer-encoding", "connection"):
-                    self.send_header(name, value)
-            # The answer to a HEAD has the length of what a GET would send.
-            length = next((value for name, value in headers.items() if name.lower() == "content-length"), None)
-            self.send_header("Content-Length", length if self.command == "HEAD" and length else str(len(body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
-
-        def reset(self) -> None:
-            # No linger: what is closed so is reset.
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.close_connection = True
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-            pass
-
-    with listening(Handler) as url:
-        yield Proxy(url, server.access_key, server.secret_key, server.ca_bundle, seen)
-
-
-@contextmanager
-def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """Serve *handler* on loopback while the block lasts, and yield its URL."""
-    listener = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    listener.daemon_threads = True
-    thread = threading.Thread(target=listener.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.server_port}"
-    finally:
-        listener.shutdown()
-        thread.join()
-        listener.server_close()

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from tests.daemon.harness import Bucket, running, sstable, write_by_close, write_by_rename
-from tests.defects.proxy import Answer, Request, proxied
 from tests.defects.support import await_restore_point, key_of, restored
-from tests.s3_servers import S3Server
+from tests.endpoint import S3Server
+from tests.faults.proxy import Reply, Request, proxy
 
 WHOLE = b"0123456789" * 4 + b"42"
 FIRST = b"what was there first"
@@ -129,13 +129,13 @@ def test_d14_an_index_that_is_due_while_a_file_is_on_its_way_names_it_as_missing
     arrived = threading.Event()
 
     def hold_one(request: Request) -> None:
-        if request.method == "PUT" and request.path.endswith("/file-1"):
+        if request.method == "PUT" and request.name.endswith("/file-1"):
             arrived.wait(60)
 
-    with proxied(moto_endpoint) as proxy, running(Bucket.on(proxy.server, "d14-slow"), data, log=log) as daemon:
+    with proxy(moto_endpoint) as between, running(Bucket.on(between, "d14-slow"), data, log=log) as daemon:
         write_by_rename(data / "file-0", b"zero")
         await_restore_point(daemon, bucket, data, {"file-0": b"zero"})
-        proxy.interfere = hold_one
+        between.faults.meddle = hold_one
         write_by_rename(data / "file-1", b"one")
         write_by_rename(data / "file-2", b"two")
 
@@ -158,32 +158,32 @@ def test_d14_killed_at_any_request_it_leaves_no_index_that_names_what_is_not_sto
     bucket = Bucket.on(moto_endpoint, f"d14-{fatal}")
     moto_endpoint.make_bucket(bucket.url.removeprefix("s3://"))
     files = {"file-1": b"one", "file-2": b"two", "file-3": b"three"}
-    with proxied(moto_endpoint) as proxy:
-        through = Bucket.on(proxy.server, bucket.url.removeprefix("s3://"))
+    with proxy(moto_endpoint) as between:
+        through = Bucket.on(between, bucket.url.removeprefix("s3://"))
         with running(through, "-r", data, log=log) as daemon:
-            proxy.interfere = kill_at(fatal, daemon.process.pid)
+            between.faults.meddle = kill_at(fatal, daemon.process.pid)
             for name, body in files.items():
                 write_by_rename(data / name, body)
             assert daemon.wait_for_end() == -signal.SIGKILL
         assert unrestorable(bucket) == []
 
-        proxy.interfere = lambda _: None
+        between.faults.meddle = lambda _: None
         with running(through, "-B", "-r", data, log=log) as daemon:
             await_restore_point(daemon, bucket, data, files)
     assert unrestorable(bucket) == []
 
 
-def kill_at(fatal: int, pid: int) -> Callable[[Request], Answer | None]:
+def kill_at(fatal: int, pid: int) -> Callable[[Request], Reply | None]:
     """Kill the process when the server has had the PUT of this number, before it can hear of that."""
     puts = itertools.count(1)
 
-    def interfere(request: Request) -> Answer | None:
+    def meddle(request: Request) -> Reply | None:
         if request.method != "PUT" or next(puts) < fatal:
             return None
         os.kill(pid, signal.SIGKILL)
-        return Answer(500, forwarded=True)
+        return Reply(500, is_done=True)
 
-    return interfere
+    return meddle
 
 
 def unrestorable(bucket: Bucket) -> list[str]:

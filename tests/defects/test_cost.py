@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from tests.daemon.harness import Bucket, Daemon, running, write_by_close, write_by_rename, write_sstables
-from tests.defects.proxy import proxied
 from tests.defects.support import await_restore_point, key_of
-from tests.s3_servers import S3Server
+from tests.endpoint import S3Server
+from tests.faults.proxy import proxy
 
 MIB = 1 << 20
 SIZE = 160 * MIB
@@ -70,14 +70,14 @@ def test_o06_a_restart_asks_nothing_about_files_that_the_newest_index_names(
     with running(bucket, "-B", data, log=log) as daemon:
         await_restore_point(daemon, bucket, data, files)
     with (
-        proxied(moto_endpoint) as proxy,
-        running(Bucket.on(proxy.server, "o06-restart"), "-B", "--index-interval", "0", data, log=log) as daemon,
+        proxy(moto_endpoint) as between,
+        running(Bucket.on(between, "o06-restart"), "-B", "--index-interval", "0", data, log=log) as daemon,
     ):
         daemon.wait_for_log(f"stored already: {len(files)}")
         new = write_sstables(data, 9)
         await_restore_point(daemon, bucket, data, files | new)
 
-        asked_about = {one.path.rpartition("/")[2] for one in proxy.requests if one.is_data and not one.query}
+        asked_about = {one.key.rpartition("/")[2] for one in between.seen if one.is_data and not one.query}
     assert asked_about == new.keys()
 
 
@@ -90,13 +90,13 @@ def test_o06_two_events_of_one_file_upload_it_once_and_ask_nothing(
     both = ("--listen-events", "IN_MOVED_TO", "--listen-events", "IN_CLOSE_WRITE")
     files = {f"file-{number}": f"content {number}".encode() for number in range(1, 21)}
     with (
-        proxied(moto_endpoint) as proxy,
-        running(Bucket.on(proxy.server, "o06-events"), *both, data, log=log) as daemon,
+        proxy(moto_endpoint) as between,
+        running(Bucket.on(between, "o06-events"), *both, data, log=log) as daemon,
     ):
         # With its first object the daemon finds out what the store makes of a conditional PUT.
         write_by_rename(data / "first", b"before we count")
         await_restore_point(daemon, bucket, data, {"first": b"before we count"})
-        proxy.requests.clear()
+        between.seen.clear()
         for name, body in files.items():
             write_by_rename(data / name, body)
             (data / name).open("ab").close()
@@ -107,5 +107,5 @@ def test_o06_two_events_of_one_file_upload_it_once_and_ask_nothing(
         write_by_rename(data / "last", b"by now the others were heeded")
         await_restore_point(daemon, bucket, data, files | {"last": b"by now the others were heeded"})
 
-        about_data = sorted((one.method, one.path.rpartition("/")[2]) for one in proxy.requests if one.is_data)
+        about_data = sorted((one.method, one.key.rpartition("/")[2]) for one in between.seen if one.is_data)
     assert about_data == sorted(("PUT", name) for name in (files.keys() - {"first"}) | {"last"})

@@ -7,23 +7,23 @@ from pathlib import Path
 
 import pytest
 from tests.daemon.harness import Bucket, running, write_by_rename
-from tests.defects.proxy import Answer, Request, proxied
 from tests.defects.support import key_of, restored
-from tests.s3_servers import S3Server
+from tests.endpoint import S3Server
+from tests.faults.proxy import Reply, Request, proxy
 
 ARCHIVED, LEFT = "CommitLog-7-1.log", "CommitLog-7-2.log"
 
 
-def kill_after(wanted: Callable[[Request], bool], pid: int) -> Callable[[Request], Answer | None]:
+def kill_after(wanted: Callable[[Request], bool], pid: int) -> Callable[[Request], Reply | None]:
     """Kill the process when the store has a PUT that is *wanted*, before it can hear of that."""
 
-    def interfere(request: Request) -> Answer | None:
+    def meddle(request: Request) -> Reply | None:
         if request.method != "PUT" or not wanted(request):
             return None
         os.kill(pid, signal.SIGKILL)
-        return Answer(500, forwarded=True)
+        return Reply(500, is_done=True)
 
-    return interfere
+    return meddle
 
 
 @pytest.mark.parametrize("again", [(), ("-B",)], ids=["without -B", "with -B"])
@@ -35,17 +35,17 @@ def test_d20_a_file_stored_just_before_a_kill_is_deleted_at_the_next_start(
     name = f"d20-{last}{''.join(again).lower()}"
     moto_endpoint.make_bucket(name)
     bucket = Bucket.on(moto_endpoint, name)
-    with proxied(moto_endpoint) as proxy:
-        through = Bucket.on(proxy.server, name)
+    with proxy(moto_endpoint) as between:
+        through = Bucket.on(between, name)
         with running(through, "--delete-on-backup", data, log=log) as daemon:
             write_by_rename(data / ARCHIVED, b"mutations")
             daemon.wait_until(lambda: not (data / ARCHIVED).exists(), "the first segment deleted")
-            proxy.interfere = kill_after(lambda one: one.is_index == (last == "index"), daemon.process.pid)
+            between.faults.meddle = kill_after(lambda one: one.is_index == (last == "index"), daemon.process.pid)
             write_by_rename(data / LEFT, b"more mutations")
             assert daemon.wait_for_end() == -signal.SIGKILL
         assert (data / LEFT).exists()
 
-        proxy.interfere = lambda _: None
+        between.faults.meddle = lambda _: None
         with running(through, "--delete-on-backup", *again, data, log=log) as daemon:
             daemon.wait_until(lambda: not (data / LEFT).exists(), "the segment that was left deleted")
 
@@ -59,15 +59,15 @@ def test_d20_without_indexes_a_file_stored_just_before_a_kill_is_deleted_at_the_
     """D20 of tablesnap 1.2.1: killed between upload and unlink, it left the file for ever, and the disk filled."""
     moto_endpoint.make_bucket("d20-unindexed")
     flags = ("--delete-on-backup", "--without-index")
-    with proxied(moto_endpoint) as proxy:
-        through = Bucket.on(proxy.server, "d20-unindexed")
+    with proxy(moto_endpoint) as between:
+        through = Bucket.on(between, "d20-unindexed")
         with running(through, *flags, data, log=log) as daemon:
-            proxy.interfere = kill_after(lambda one: one.is_data, daemon.process.pid)
+            between.faults.meddle = kill_after(lambda one: one.is_data, daemon.process.pid)
             write_by_rename(data / LEFT, b"more mutations")
             assert daemon.wait_for_end() == -signal.SIGKILL
         assert (data / LEFT).exists()
 
-        proxy.interfere = lambda _: None
+        between.faults.meddle = lambda _: None
         with running(through, *flags, "-B", data, log=log) as daemon:
             daemon.wait_until(lambda: not (data / LEFT).exists(), "the segment that was left deleted")
 

@@ -4,33 +4,33 @@ from pathlib import Path
 
 import pytest
 from tests.daemon.harness import Bucket, running, write_by_rename
-from tests.defects.proxy import Answer, Request, proxied
 from tests.defects.support import await_restore_point, key_of, restored
-from tests.s3_servers import S3Server
+from tests.endpoint import S3Server
+from tests.faults.proxy import Fate, Reply, Request, proxy
 
 FIRST = {"file-0": b"before"}
 FILES = {f"file-{number}": f"content {number}".encode() for number in range(1, 11)}
-CUT = 0
+CUT = Fate.RESET_UNHEARD
 
 
-@pytest.mark.parametrize("status", [CUT, 500, 503, 403])
+@pytest.mark.parametrize("answer", [CUT, Reply(500), Reply(503), Reply(403)], ids=["cut", "500", "503", "403"])
 def test_d09_a_store_that_fails_for_a_while_costs_no_file_and_does_not_end_the_daemon(
-    status: int, data: Path, log: Path, moto_endpoint: S3Server
+    answer: Fate | Reply, data: Path, log: Path, moto_endpoint: S3Server, request: pytest.FixtureRequest
 ) -> None:
     """D9 of tablesnap 1.2.1: one error of the store, and the daemon killed itself with all that was queued."""
-    name = f"d09-outage-{status}"
+    name = f"d09-outage-{request.node.callspec.id}"
     moto_endpoint.make_bucket(name)
     bucket = Bucket.on(moto_endpoint, name)
-    with proxied(moto_endpoint) as proxy, running(Bucket.on(proxy.server, name), data, log=log) as daemon:
+    with proxy(moto_endpoint) as between, running(Bucket.on(between, name), data, log=log) as daemon:
         for path, body in FIRST.items():
             write_by_rename(data / path, body)
         await_restore_point(daemon, bucket, data, FIRST)
-        so_far = len(proxy.requests)
-        proxy.interfere = lambda _: Answer(status)
+        so_far = len(between.seen)
+        between.faults.meddle = lambda _: answer
         for path, body in FILES.items():
             write_by_rename(data / path, body)
-        daemon.wait_until(lambda: len(proxy.requests) >= so_far + 10, "ten requests that failed")
-        proxy.interfere = lambda _: None
+        daemon.wait_until(lambda: len(between.seen) >= so_far + 10, "ten requests that failed")
+        between.faults.meddle = lambda _: None
 
         await_restore_point(daemon, bucket, data, FIRST | FILES)
 
@@ -39,13 +39,13 @@ def test_d09_a_store_that_is_away_at_start_costs_no_file(data: Path, log: Path, 
     """D9 of tablesnap 1.2.1: a store that did not answer at start ended it with a traceback."""
     moto_endpoint.make_bucket("d09-start")
     bucket = Bucket.on(moto_endpoint, "d09-start")
-    with proxied(moto_endpoint) as proxy:
-        proxy.interfere = lambda _: Answer(CUT)
-        with running(Bucket.on(proxy.server, "d09-start"), data, log=log) as daemon:
-            daemon.wait_until(lambda: proxy.requests, "a request that failed")
+    with proxy(moto_endpoint) as between:
+        between.faults.meddle = lambda _: CUT
+        with running(Bucket.on(between, "d09-start"), data, log=log) as daemon:
+            daemon.wait_until(lambda: between.seen, "a request that failed")
             for path, body in FILES.items():
                 write_by_rename(data / path, body)
-            proxy.interfere = lambda _: None
+            between.faults.meddle = lambda _: None
 
             await_restore_point(daemon, bucket, data, FILES)
 
@@ -74,14 +74,14 @@ def test_d09_with_retries_a_file_that_fails_is_reported_missing_and_the_others_a
     bucket = Bucket.on(moto_endpoint, "d09-retries")
     unlucky = data / "file-1"
 
-    def refuse_one(request: Request) -> Answer | None:
-        return Answer(403) if request.method == "PUT" and request.path.endswith(key_of(unlucky)) else None
+    def refuse_one(request: Request) -> Reply | None:
+        return Reply(403) if request.method == "PUT" and request.name.endswith(key_of(unlucky)) else None
 
     with (
-        proxied(moto_endpoint) as proxy,
-        running(Bucket.on(proxy.server, "d09-retries"), "--retries", "1", data, log=log) as daemon,
+        proxy(moto_endpoint) as between,
+        running(Bucket.on(between, "d09-retries"), "--retries", "1", data, log=log) as daemon,
     ):
-        proxy.interfere = refuse_one
+        between.faults.meddle = refuse_one
         for path, body in FILES.items():
             write_by_rename(data / path, body)
         daemon.wait_for_log(f"gave up on {unlucky}")

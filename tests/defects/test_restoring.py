@@ -10,12 +10,11 @@ import pytest
 from tests.catalog.stored import Past
 from tests.cli.process import UNANSWERED, environment
 from tests.daemon.harness import Bucket
-from tests.defects.proxy import Answer, Request, proxied
-from tests.s3_servers import S3Server, free_port
+from tests.endpoint import S3Server, free_port
+from tests.faults.proxy import Fate, Reply, Request, proxy
 
 TABLESLURP = "import sys; from tablesnap.cli.tableslurp import main; sys.exit(main())"
 USERS = f"/var/lib/cassandra/data/shop/users-{'5a1c395e' * 4}"
-CUT = 0
 
 
 def slurp(bucket: Bucket, target: Path) -> subprocess.CompletedProcess[str]:
@@ -47,18 +46,22 @@ def contents(past: Past) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("status", [CUT, 503])
+@pytest.mark.parametrize("answer", [Fate.RESET_UNHEARD, Reply(503)], ids=["cut", "503"])
 def test_a_connection_that_drops_now_and_then_costs_nothing(
-    past: Past, moto_endpoint: S3Server, tmp_path: Path, request: pytest.FixtureRequest, status: int
+    past: Past,
+    moto_endpoint: S3Server,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    answer: Fate | Reply,
 ) -> None:
     numbers = count()
 
-    def interfere(one: Request) -> Answer | None:
-        return Answer(status) if one.method == "GET" and one.is_data and next(numbers) % 3 == 0 else None
+    def meddle(one: Request) -> Fate | Reply | None:
+        return answer if one.method == "GET" and one.is_data and next(numbers) % 3 == 0 else None
 
-    with proxied(moto_endpoint) as proxy:
-        proxy.interfere = interfere
-        done = slurp(Bucket.on(proxy.server, bucket_of(request)), tmp_path / "target")
+    with proxy(moto_endpoint) as between:
+        between.faults.meddle = meddle
+        done = slurp(Bucket.on(between, bucket_of(request)), tmp_path / "target")
 
     assert next(numbers) > 20, "some requests failed"
     assert {one.name: one.read_bytes() for one in (tmp_path / "target").iterdir()} == contents(past)
@@ -69,9 +72,9 @@ def test_an_object_that_cannot_be_had_is_named_and_the_next_run_completes(
     past: Past, moto_endpoint: S3Server, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     target, wanted = tmp_path / "target", contents(past)
-    with proxied(moto_endpoint) as proxy:
-        proxy.interfere = lambda one: Answer(403) if one.path.endswith("nb-2-big-Index.db") else None
-        done = slurp(Bucket.on(proxy.server, bucket_of(request)), target)
+    with proxy(moto_endpoint) as between:
+        between.faults.meddle = lambda one: Reply(403) if one.key.endswith("nb-2-big-Index.db") else None
+        done = slurp(Bucket.on(between, bucket_of(request)), target)
     found = {one.name: one.read_bytes() for one in target.iterdir()}
     again = slurp(Bucket.on(moto_endpoint, bucket_of(request)), target)
 
