@@ -1,19 +1,21 @@
 """The directories that a run writes to: made where they lack, cleared of what killed runs left, and flushed to disk."""
 
-import errno
 import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
+from tablesnap.download import folders
+from tablesnap.download.folders import Roots
 from tablesnap.download.owner import NumericOwner
 from tablesnap.download.temporary import remove_leftovers
 
 
 class Directories:
-    """Safe to use from several threads."""
+    """Safe to use from several threads. Links are followed to *roots*, and never below them."""
 
-    def __init__(self) -> None:
+    def __init__(self, roots: Roots) -> None:
+        self._roots = roots
         self._lock = threading.Lock()
         self._prepared: set[str] = set()
         self._changed: set[str] = set()
@@ -21,20 +23,15 @@ class Directories:
 
     @contextmanager
     def opened(self, path: str, owner: NumericOwner | None) -> Iterator[int]:
-        """Yield a descriptor of the directory, which is made where it is not there, and then *owner*'s.
-
-        Whatever is done through it is done in that one directory, whatever becomes of its name meanwhile.
-        """
+        """Yield a descriptor of the directory, which is made where it is not there, and then *owner*'s."""
+        place = self._roots.real(path)
         with self._lock:
             if path not in self._prepared:
-                _make(path, owner)
-                remove_leftovers(path)
+                _make(place, owner)
+                remove_leftovers(place)
                 self._prepared.add(path)
-        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
+        with folders.opened(place) as folder:
             yield folder
-        finally:
-            os.close(folder)
 
     def changed(self, path: str) -> None:
         """Note that the directory has a new name in it, which is not surely on the disk before it is flushed."""
@@ -45,7 +42,7 @@ class Directories:
         """Flush these directories to disk. One that ever fails counts as failed: asked again, the system forgets."""
         for path in paths:
             try:
-                _flush(path)
+                folders.flush(self._roots.real(path))
             except OSError as error:
                 with self._lock:
                     self._failed[path] = error.strerror or str(error)
@@ -66,24 +63,8 @@ def _make(path: str, owner: NumericOwner | None) -> None:
     above = os.path.dirname(path)
     if not os.path.isdir(above):
         _make(above, owner)
-    try:
-        os.mkdir(path)
-    except FileExistsError:
-        pass  # or it is a file, which opening it says
-    else:
-        if owner is not None:
-            os.chown(path, *owner, follow_symlinks=False)
+    with suppress(FileExistsError):  # or it is a file, which opening it says
+        folders.make(path, owner)
     # Even if it was there: whoever made it may have died before this.
     with suppress(PermissionError):  # who may not read the directory above has not made this one
-        _flush(above)
-
-
-def _flush(path: str) -> None:
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a file system that cannot do this for directories, or has no need to
-            raise
-    finally:
-        os.close(folder)
+        folders.flush(above)

@@ -11,6 +11,7 @@ from functools import partial
 
 from tablesnap.download.content import Ranges
 from tablesnap.download.directories import Directories
+from tablesnap.download.folders import Roots
 from tablesnap.download.line import Line, Patience, Progress
 from tablesnap.download.one import Bringer, Failure, Fetch
 from tablesnap.store.port import Store
@@ -29,15 +30,17 @@ def fetch_all(
     progress: Progress,
     stop: threading.Event,
     patience: Patience | None = None,
+    roots: Roots | None = None,
 ) -> list[Failure]:
     """Bring every file of every group, and return those that were not brought, or could not be verified.
 
     The last of a group is begun once all the others are there, and not at all if one is not: so the components of an
     sstable are given with Data.db last. When *stop* is set, the disk is full or the store does not answer any more,
     what has not been brought is returned with that as the reason. All that was brought is on the disk on return.
+    No link is followed but in the paths of *roots*.
     """
     line = Line(store, progress, patience or Patience(), stop)
-    crew = _Crew(line, groups)
+    crew = _Crew(line, groups, Directories(roots or Roots()))
     workers = [threading.Thread(target=crew.run, name=f"fetch-{number}", daemon=True) for number in range(threads)]
     for worker in workers:
         worker.start()
@@ -84,10 +87,10 @@ class _Crew:
     So few files are unfinished at any time, and little is lost when the run is killed.
     """
 
-    def __init__(self, line: Line, groups: Iterable[Sequence[Fetch]]) -> None:
+    def __init__(self, line: Line, groups: Iterable[Sequence[Fetch]], directories: Directories) -> None:
         self._line = line
         self._groups = iter(groups)
-        self._directories = Directories()
+        self._directories = directories
         self._bringer = Bringer(line, self._directories, self._shared)
         self._changed = threading.Condition()
         self._ready: deque[_Task] = deque()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 
+from tablesnap.download.folders import opened
 from tablesnap.errors import TablesnapError
 
 _PREFIX = ".tablesnap-tmp-"  # `-tmp` is what a backup leaves out, ours and that of 1.x
@@ -38,13 +39,10 @@ def remove_leftovers(directory: str) -> int:
     Raises `OSError` where the directory cannot be read; one that is not there has none.
     """
     try:
-        folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        with opened(directory) as folder:
+            return sum(_remove_if_left(folder, name) for name in os.listdir(folder) if is_temporary(name))
     except FileNotFoundError:
         return 0
-    try:
-        return sum(_remove_if_left(folder, name) for name in os.listdir(folder) if is_temporary(name))
-    finally:
-        os.close(folder)
 
 
 class Temporary:

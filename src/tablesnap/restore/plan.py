@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tablesnap.download.folders import Roots
 from tablesnap.download.one import Fetch
 from tablesnap.restore.chosen import Apart, Choice, Refusal, SchemaMoment
 from tablesnap.rules.placing import Renamed
@@ -57,6 +58,7 @@ class Plan:
     there_size: int = 0
     different: Sequence[Different] = ()  # there with other content: replaced with --force, else an obstacle
     directories: Sequence[str] = ()  # that are restored into
+    roots: Roots = field(default_factory=Roots)  # below which no link is followed
     new_directories: Sequence[NewDirectory] = ()  # of these and those above them, what is made
     removals: Sequence[str] = ()  # with --exact: what the restore point does not name
     renamed: Sequence[Renamed] = ()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tablesnap.download.one import Fetch
 from tablesnap.download.owner import PERMISSIONS, NumericOwner
-from tablesnap.restore import ground, joints, owning
+from tablesnap.restore import ground, joints, linked, owning
 from tablesnap.restore.chosen import Chosen
 from tablesnap.restore.comparing import Comparer, look_into
 from tablesnap.restore.plan import Different, Plan
@@ -51,6 +51,7 @@ def make_plan(request: Request, chosen: Chosen, store: Store, *, threads: int, s
         (ground.Arriving(one.directory, one.file.size or 0, ground.frees(one.path)) for one in wanted), at_once=threads
     )
     directories = found.placement.directories
+    roots = linked.follow(found.placement, layout)
     named = {one.path for one in found.placement.placed}
     removals = plan_removals(directories, named) if request.exact else []
     return Plan(
@@ -66,11 +67,13 @@ def make_plan(request: Request, chosen: Chosen, store: Store, *, threads: int, s
         there_size=sum(one.file.size or 0 for one in there),
         different=[Different(path, why) for path, why in found.different.items()],
         directories=directories,
+        roots=roots,
         new_directories=ground.new_directories(_owners_of_directories(found.placement, request)),
         removals=removals,
         renamed=found.placement.renamed,
         spaces=spaces,
         obstacles=[
+            *linked.obstacles(found.placement, roots),
             *_obstacles_of_files(found, request),
             *_obstacles_of_grounds(found.placement, request),
             *(

@@ -4,8 +4,11 @@ import os
 import stat
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 
+from tablesnap.download import folders
+from tablesnap.download.folders import Roots
 from tablesnap.download.temporary import is_temporary
 from tablesnap.rules import sstable
 
@@ -27,24 +30,36 @@ def plan_removals(directories: Iterable[str], named: Collection[str]) -> list[st
     )
 
 
-def remove(paths: Iterable[str]) -> list[tuple[str, str]]:
-    """Remove these files, and return those that could not be, and why. What is no file any more stays."""
-    failed: list[tuple[str, str]] = []
-    changed: dict[str, None] = {}
-    for path in paths:
+def remove(paths: Iterable[str], roots: Roots) -> list[tuple[str, str]]:
+    """Remove these files, and return those that could not be, and why. What is no file any more stays.
+
+    No link is followed but in the paths of *roots*: what a directory below them was planned as, it has to be still.
+    """
+    failed: dict[str, str] = {}
+    for directory, group in groupby(paths, os.path.dirname):
+        those = list(group)
         try:
-            if not stat.S_ISREG(os.lstat(path).st_mode):
-                failed.append((path, "is no file any more"))
-                continue
-            os.unlink(path)
-            changed[os.path.dirname(path)] = None
+            with folders.opened(roots.real(directory)) as folder:
+                failed |= {path: why for path in those if (why := _remove_one(folder, os.path.basename(path)))}
+                folders.sync(folder)
         except FileNotFoundError:
             pass
         except OSError as error:
-            failed.append((path, error.strerror or str(error)))
-    for directory in changed:
-        _flush(directory)
-    return failed
+            failed |= dict.fromkeys(those, error.strerror or str(error))
+    return list(failed.items())
+
+
+def _remove_one(folder: int, name: str) -> str:
+    """Remove a file, and say why it could not be; empty if it is gone."""
+    try:
+        if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            return "is no file any more"
+        os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def users_of(directories: Collection[str], proc: str = "/proc") -> list[str]:
@@ -159,11 +174,3 @@ def _files_in(directory: str) -> list[str]:
             ]
     except FileNotFoundError:
         return []
-
-
-def _flush(directory: str) -> None:
-    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

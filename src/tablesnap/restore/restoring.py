@@ -5,6 +5,8 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tablesnap.download import folders
+from tablesnap.download.folders import Roots
 from tablesnap.download.line import Patience
 from tablesnap.download.pool import Failure, Progress, fetch_all
 from tablesnap.download.temporary import remove_leftovers
@@ -50,11 +52,13 @@ def carry_out(
     if plan.obstacles:
         raise CannotBegin("; ".join(plan.obstacles))
     for directory in plan.new_directories:
-        _make(directory)
+        _make(directory, plan.roots)
     for path in plan.directories:
-        _sweep(path)
+        _sweep(path, plan.roots)
     _take_apart(plan)
-    failures = fetch_all(store, plan.groups, threads=threads, progress=progress, stop=stop, patience=patience)
+    failures = fetch_all(
+        store, plan.groups, threads=threads, progress=progress, stop=stop, patience=patience, roots=plan.roots
+    )
     if failures or stop.is_set():
         return Outcome(failures=failures, interrupted=stop.is_set())
     return _remove(plan)
@@ -68,7 +72,7 @@ def _remove(plan: Plan) -> Outcome:
     users = users_of(plan.directories)
     if users:
         return Outcome(not_removed=[f"nothing was removed: {user}" for user in users])
-    failed = remove(plan.removals)
+    failed = remove(plan.removals, plan.roots)
     return Outcome(
         removed=len(plan.removals) - len(failed), not_removed=[f"{path} was not removed: {why}" for path, why in failed]
     )
@@ -79,23 +83,21 @@ def _take_apart(plan: Plan) -> None:
     for group in plan.groups:
         data = group[-1]
         if data.replace and sstable.is_data(os.path.basename(data.target)):
-            for path, why in remove([data.target]):
+            for path, why in remove([data.target], plan.roots):
                 raise CannotBegin(f"{path} cannot be replaced: {why}")
 
 
-def _make(directory: NewDirectory) -> None:
+def _make(directory: NewDirectory, roots: Roots) -> None:
     try:
-        os.mkdir(directory.path, 0o700)
-        os.chown(directory.path, *directory.owner, follow_symlinks=False)
-        os.chmod(directory.path, directory.mode)
+        folders.make(roots.real(directory.path), directory.owner, directory.mode)
     except FileExistsError:
         return
     except OSError as error:
         raise CannotBegin(f"{directory.path} cannot be made: {error.strerror}") from error
 
 
-def _sweep(path: str) -> None:
+def _sweep(path: str, roots: Roots) -> None:
     try:
-        remove_leftovers(path)
+        remove_leftovers(roots.real(path))
     except OSError as error:
         raise CannotBegin(f"{path} cannot be cleared of what an earlier run left: {error.strerror}") from error

@@ -116,6 +116,13 @@ def place(
     )
 
 
+def named_paths(directories: Iterable[str], layout: Layout) -> set[str]:
+    """Return the paths that the operator named, TARGET first of all, among those of *directories* and above them."""
+    names = set(layout.table_dirs.values())
+    given = {layout.target, *layout.data_dirs.values()}
+    return given | {path for one in directories for path in _with_parents(one) if posixpath.basename(path) in names}
+
+
 def normal(path: str) -> str:
     """Return an absolute *path* without the slashes and dots that say nothing."""
     return "/" + "/".join(part for part in path.split("/") if part not in {"", "."})
