@@ -118,8 +118,9 @@ class TextFormatter(logging.Formatter):
         return without_controls(super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:
-        """Spell a record, its traceback included; what is no UTF-8 in a path is escaped."""
-        return super().format(record).encode("utf-8", "backslashreplace").decode()
+        """Spell a record, its traceback included, which may quote a name; what is no UTF-8 in a path is escaped."""
+        lines = map(without_controls, super().format(record).split("\n"))
+        return "\n".join(lines).encode("utf-8", "backslashreplace").decode()
 
 
 class JSONFormatter(logging.Formatter):

@@ -2,7 +2,12 @@
 
 import re
 
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+# Controls, and what is not seen or turns round what stands beside it: Unicode's other line ends, its format characters
+# (category Cf: https://www.unicode.org/reports/tr9/ and tr36), and the fillers of the Hangul that show as nothing.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0a-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
 
 
 def printable(text: str) -> str:
@@ -11,5 +16,10 @@ def printable(text: str) -> str:
 
 
 def without_controls(text: str) -> str:
-    """Return *text* with its control characters escaped, but for tabs."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    """Return *text* with what a terminal acts upon, or does not show, escaped; but for tabs."""
+    return _UNSEEN.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
