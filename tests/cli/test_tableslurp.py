@@ -679,6 +679,7 @@ def test_one_file_is_no_files(past: Past, bucket: str, target: Path) -> None:
         (["--table-dir", "users", "b", USERS, "t"], "--table-dir 'users' is no pair"),
         (["--from-objects=some", "b", USERS, "t"], "--from-objects=some is neither newer nor all"),
         (["--exact", "--from-objects", "b", USERS, "t"], "--from-objects and --exact do not go together"),
+        (["--set-ids", "b", USERS, "t"], "--set-ids is of use with -p alone"),
     ],
 )
 def test_wrong_usage_is_said_at_once(arguments: list[str], complaint: str) -> None:

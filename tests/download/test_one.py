@@ -272,7 +272,7 @@ def test_owner_mode_and_time_are_those_asked_for(store: MemoryStore, tmp_path: P
     # A change of owner takes the set-user-id bit off, and each of the two may move a time.
     mtime = 1_600_000_000_123_456_789
     owner = (os.geteuid(), os.getegid())
-    fetch = stored(store, "k", DATA, tmp_path / "f", mode=0o104751, owner=owner, mtime_ns=mtime)
+    fetch = stored(store, "k", DATA, tmp_path / "f", mode=0o104751, set_ids=True, owner=owner, mtime_ns=mtime)
 
     assert bring(store, [fetch]) == []
 
@@ -280,6 +280,19 @@ def test_owner_mode_and_time_are_those_asked_for(store: MemoryStore, tmp_path: P
     assert stat.S_IMODE(status.st_mode) == 0o4751
     assert (status.st_uid, status.st_gid) == owner
     assert status.st_mtime_ns == mtime
+
+
+@pytest.mark.parametrize("from_metadata", [False, True])
+def test_bits_that_give_away_the_owners_rights_are_set_only_where_that_is_asked_for(
+    store: MemoryStore, tmp_path: Path, from_metadata: bool
+) -> None:
+    stat_of = f'{{"uid": {os.geteuid()}, "gid": {os.getegid()}, "mode": {0o107751}}}'
+    store.create("k", Content.of(DATA), metadata={"stat": stat_of})
+    fetch = Fetch("k", str(tmp_path / "f"), mode=0o107751, preserve_from_metadata=from_metadata)
+
+    assert bring(store, [fetch]) == []
+
+    assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == 0o751
 
 
 def test_a_file_is_private_until_it_has_its_mode(store: MemoryStore, tmp_path: Path) -> None:

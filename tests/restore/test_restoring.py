@@ -1,5 +1,7 @@
 """A restore as it is planned and carried out, from a store to a directory."""
 
+import os
+import stat
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,6 +18,7 @@ from tablesnap.restore.plan import Plan
 from tablesnap.restore.planning import make_plan
 from tablesnap.restore.request import Request
 from tablesnap.restore.restoring import CannotBegin, Outcome, carry_out
+from tablesnap.rules.index import Owner
 
 T0 = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 USERS = f"/data/shop/users-{'5a1c395e' * 4}"
@@ -190,3 +193,22 @@ def test_too_little_room_is_said_before_the_first_byte(past: Past, tmp_path: Pat
     plan = planned(past, asked(past, tmp_path / "users"), replace(chosen, choices=[replace(choice, files=huge)]))
 
     assert any("bytes are needed" in one for one in plan.obstacles)
+
+
+@pytest.mark.parametrize("set_ids", [False, True])
+def test_bits_that_give_away_the_owners_rights_are_named_and_come_only_if_asked_for(
+    past: Past, tmp_path: Path, set_ids: bool
+) -> None:
+    own = Owner(os.geteuid(), os.getegid())
+    file = replace(past.file("/srv", "tool", 100, T0), mode=0o104755, owner=own)
+    past.point({"/srv": {"tool": file}}, T0)
+    [timeline] = timelines_below(past.store, past.keys, "/srv")
+    point = next(timeline.backward())
+    request = replace(asked(past, tmp_path / "srv"), origin="/srv", preserve=True, set_ids=set_ids)
+
+    plan = planned(past, request, Chosen([Choice(timeline, point, point.files)]))
+    carried_out(past, plan)
+
+    assert stat.S_IMODE((tmp_path / "srv" / "tool").stat().st_mode) == (0o4755 if set_ids else 0o755)
+    said = "1 file had set-user-ID, set-group-ID or sticky bits; --set-ids restores these"
+    assert (said in plan.warnings) == (not set_ids)

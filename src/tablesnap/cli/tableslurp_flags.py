@@ -109,6 +109,7 @@ def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
         add("--force", action="store_true", help="replace files that are there with other content"),
         add("--exact", action="store_true", help="remove what the restore point does not name"),
         add("-p", "--preserve", action="store_true", help="mode, owner and times as recorded"),
+        add("--set-ids", action="store_true", help="with -p: set-user-ID, set-group-ID and sticky bits too"),
         add("-o", "--owner", metavar="USER", type=_user, help="whose the files are to be (default: the caller's)"),
         add("-g", "--group", metavar="GROUP", type=_group, help="and which group's"),
     ]
@@ -186,6 +187,7 @@ def _request(given: argparse.Namespace, bucket: Address, origin: str, target: st
         force=given.force,
         exact=given.exact,
         preserve=given.preserve,
+        set_ids=given.set_ids,
         owner=given.owner,
         group=given.group,
         data_dirs=data_dirs,
@@ -200,6 +202,8 @@ def _expect_compatible(given: argparse.Namespace) -> None:
     for flag, text in (("-f", given.file), ("--commitlogs", given.commitlogs), ("-n", given.name)):
         if text == "":
             raise UsageError(f"{flag} has an empty value: is a variable not set? Leave the flag out, or say which")
+    if given.set_ids and not given.preserve:
+        raise UsageError("--set-ids is of use with -p alone; give both")
     for one, flag, others in (
         (given.file, "-f", {"--at": given.at, "-r": given.recursive, "--commitlogs": given.commitlogs}),
         (given.from_objects, "--from-objects", {"--at": given.at, "-f": given.file, "--exact": given.exact}),

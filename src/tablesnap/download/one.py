@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tablesnap.download.content import RANGES_ABOVE, Damaged, Expected, Ranges, receive_whole
 from tablesnap.download.directories import Directories
 from tablesnap.download.line import Line
-from tablesnap.download.owner import Attributes, NumericOwner, recorded
+from tablesnap.download.owner import PERMISSIONS, SET_IDS, Attributes, NumericOwner, recorded
 from tablesnap.download.same import holds
 from tablesnap.download.temporary import Temporary, is_temporary, temporary
 from tablesnap.errors import TablesnapError
@@ -33,7 +33,8 @@ class Fetch:
     size: int | None = None  # bytes; None (1.x): the object's own
     checksum: int | None = None  # CRC-64/NVME; None (1.x): what the object's metadata say is verified
     mtime_ns: int | None = None
-    mode: int | None = None  # permission bits to set; None: those of any new file
+    mode: int | None = None  # whose permission bits are set; None: those of any new file
+    set_ids: bool = False  # as well as its set-user-ID, set-group-ID and sticky bits
     owner: NumericOwner | None = None  # -1 leaves the uid or gid as it is
     preserve_from_metadata: bool = False  # mode and owner are those in the object's metadata
     replace: bool = False  # a different file under this name may be overwritten
@@ -147,10 +148,11 @@ def _expected(fetch: Fetch, head: Head | None) -> Expected:
 
 
 def _attributes(fetch: Fetch, head: Head | None) -> Attributes:
-    if not fetch.preserve_from_metadata or head is None:
-        return Attributes(fetch.mode, fetch.owner, fetch.mtime_ns)
-    mode, owner = recorded(head.metadata)
-    return Attributes(mode, owner, fetch.mtime_ns)
+    mode, owner = fetch.mode, fetch.owner
+    if fetch.preserve_from_metadata and head is not None:
+        mode, owner = recorded(head.metadata)
+    wanted = PERMISSIONS | SET_IDS if fetch.set_ids else PERMISSIONS
+    return Attributes(None if mode is None else mode & wanted, owner, fetch.mtime_ns)
 
 
 def _is_there(folder: int, name: str, expected: Expected) -> bool:

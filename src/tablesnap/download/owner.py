@@ -12,7 +12,8 @@ from tablesnap.errors import TablesnapError
 
 NumericOwner = tuple[int, int]  # uid and gid; -1 leaves it as it is
 
-PERMISSIONS = 0o7777
+PERMISSIONS = 0o777
+SET_IDS = 0o7000  # set-user-ID, set-group-ID and sticky: they give whoever runs a file another's rights
 
 
 class UnknownOwner(TablesnapError):
@@ -23,7 +24,7 @@ class UnknownOwner(TablesnapError):
 class Attributes:
     """What is set on a file before it gets its name; None leaves it as of any new file."""
 
-    mode: int | None = None
+    mode: int | None = None  # no other bits than these are set
     owner: NumericOwner | None = None
     mtime_ns: int | None = None
 
@@ -32,7 +33,7 @@ class Attributes:
         if self.owner is not None:
             os.fchown(descriptor, *self.owner)
         if self.mode is not None:
-            os.fchmod(descriptor, self.mode & PERMISSIONS)
+            os.fchmod(descriptor, self.mode)
         if self.mtime_ns is not None:
             os.utime(descriptor, ns=(self.mtime_ns, self.mtime_ns))
 

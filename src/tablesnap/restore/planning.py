@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tablesnap.download.one import Fetch
-from tablesnap.download.owner import PERMISSIONS, NumericOwner
+from tablesnap.download.owner import SET_IDS, NumericOwner
 from tablesnap.restore import ground, joints, linked, owning
 from tablesnap.restore.chosen import Chosen
 from tablesnap.restore.comparing import Comparer, look_into
@@ -156,7 +156,8 @@ def _fetch(placed: Placed, *, replace: bool, request: Request) -> Fetch:
         size=file.size,
         checksum=file.checksum,
         mtime_ns=file.mtime_ns if preserve else None,
-        mode=file.mode & PERMISSIONS if preserve and file.mode is not None else None,
+        mode=file.mode if preserve else None,
+        set_ids=request.set_ids,
         owner=owning.owner_of(file, request),
         preserve_from_metadata=preserve and file.owner is None,
         replace=replace,
@@ -242,6 +243,9 @@ def _warnings(found: _Findings, request: Request) -> Iterator[str]:
         for user in users_of(placement.directories):
             yield f"{user}: what is replaced under a running database is lost to it; stop it first"
     if request.preserve:
+        bits = sum(1 for one in placement.placed if (one.file.mode or 0) & SET_IDS)
+        if bits and not request.set_ids:
+            yield f"{spell_count(bits, 'file')} had set-user-ID, set-group-ID or sticky bits; --set-ids restores these"
         yield from owning.unknown_names(one.file for one in placement.placed)
 
 

@@ -25,6 +25,7 @@ class Request:
     force: bool = False
     exact: bool = False
     preserve: bool = False
+    set_ids: bool = False  # with `preserve`: set-user-ID, set-group-ID and sticky bits as well
     owner: int | None = None  # None: the caller
     group: int | None = None
     data_dirs: Mapping[str, str] = field(default_factory=dict)  # data directory of the node -> directory here
