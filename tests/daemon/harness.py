@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -23,7 +23,7 @@ from tablesnap.store.address import parse_address
 from tablesnap.store.azure import AzureStore
 from tablesnap.store.azure_account import find_account
 from tablesnap.store.opening import StoreOptions, open_store
-from tablesnap.store.port import Store
+from tablesnap.store.port import Listed, Store
 
 NODE = "node1.example.com"
 ALL_EVENTS = tuple(f"--listen-events={name}" for name in ("IN_MOVED_TO", "IN_CLOSE_WRITE", "IN_CREATE"))
@@ -116,13 +116,36 @@ class Bucket:
             found[key] = StoredObject(key, body, head.metadata, head.content_type, head.modified)
         return found
 
+    def bodies(self, which: Callable[[str], bool] = lambda key: True) -> dict[str, bytes]:
+        """Read as `objects` does, but no more than the body of each: half the requests."""
+        found = {}
+        for listed in self.store().list(""):
+            if which(listed.key):
+                with suppress(NoSuchObject):
+                    found[listed.key] = b"".join(self.store().read(listed.key))
+        return found
+
     def data(self) -> dict[str, bytes]:
         """Return the body of every object that is no index, by its key."""
-        return {key: one.body for key, one in self.objects(lambda key: not is_index(key)).items()}
+        return self.bodies(lambda key: not is_index(key))
 
     def indexes(self) -> dict[str, Index]:
-        """Return every index, by its key."""
-        return {key: decode(one.body, directory_of(key)) for key, one in self.objects(is_index).items()}
+        """Return every index, by its key. One that is listed as it was is not read again: those who wait ask often."""
+        found = {}
+        for listed in self.store().list(""):
+            if not is_index(listed.key):
+                continue
+            if listed not in self._indexes:
+                with suppress(NoSuchObject):
+                    body = b"".join(self.store().read(listed.key))
+                    self._indexes[listed] = decode(body, directory_of(listed.key))
+            if listed in self._indexes:
+                found[listed.key] = self._indexes[listed]
+        return found
+
+    @cached_property
+    def _indexes(self) -> dict[Listed, Index]:
+        return {}
 
     def newest_index(self, directory: Path) -> Index | None:
         """Return the index of *directory* that was taken last, of those that say when; None if there is none."""

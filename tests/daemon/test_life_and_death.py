@@ -213,10 +213,9 @@ def await_complete_index(daemon: Daemon, bucket: Bucket, directory: Path) -> Non
 
 def insist_that_no_index_lies(bucket: Bucket) -> None:
     """Insist that whatever any index names can be restored from it."""
-    objects = bucket.objects()
-    for one in objects.values():
-        if is_index(one.key):
-            for name, file in decode(one.body, directory_of(one.key)).files.items():
-                assert file.key in objects, f"{one.key} names {name}, which is not stored"
-                body = objects[file.key].body
-                assert (len(body), crc64nvme(body)) == (file.size, file.checksum), f"{one.key} is wrong about {name}"
+    bodies = bucket.bodies()
+    for key in filter(is_index, bodies):
+        for name, file in decode(bodies[key], directory_of(key)).files.items():
+            assert file.key in bodies, f"{key} names {name}, which is not stored"
+            body = bodies[file.key]
+            assert (len(body), crc64nvme(body)) == (file.size, file.checksum), f"{key} is wrong about {name}"
