@@ -51,20 +51,30 @@ class Past:
         other._catalog.survey(["/"], directories)
         return other
 
-    def sstable(self, directory: str, generation: int, when: datetime) -> dict[str, StoredFile]:
+    def sstable(
+        self, directory: str, generation: int, when: datetime, *, statistics: bytes | None = None
+    ) -> dict[str, StoredFile]:
         """Store an sstable, unless it is there, and return what an index says of it."""
-        return {
-            name: self.file(directory, name, SIZE * 4 if name.endswith("Data.db") else SIZE, when)
-            for name in (f"nb-{generation}-big-{component}" for component in COMPONENTS)
+        names = {component: f"nb-{generation}-big-{component}" for component in COMPONENTS}
+        files = {
+            name: self.file(directory, name, SIZE * 4 if component == "Data.db" else SIZE, when)
+            for component, name in names.items()
+            if component != "Statistics.db" or statistics is None
         }
+        if statistics is not None:
+            files[names["Statistics.db"]] = self._file(directory, names["Statistics.db"], statistics, when)
+        return files
 
     def file(self, directory: str, name: str, size: int, when: datetime) -> StoredFile:
         """Store a file, unless it is there, and return what an index says of it."""
-        key = self.keys.plain(f"{directory}/{name}")
         body = (f"{directory}/{name};".encode("utf-8", "surrogateescape") * (size // 8 + 1))[:size]
+        return self._file(directory, name, body, when)
+
+    def _file(self, directory: str, name: str, body: bytes, when: datetime) -> StoredFile:
+        key = self.keys.plain(f"{directory}/{name}")
         with suppress(AlreadyStored):
             self._put(key, body, when)
-        return StoredFile(key, size, crc64nvme(body), int(when.timestamp() * 1e9), 0o100644, OWNER)
+        return StoredFile(key, len(body), crc64nvme(body), int(when.timestamp() * 1e9), 0o100644, OWNER)
 
     def point(
         self,

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.rules.headers import MARSHAL, statistics, statistics_of, vint
 
 from tablesnap.rules.sstable_header import Column, Header, UnreadableHeader, read_header
 
 STATISTICS = Path(__file__).parent / "statistics"  # what is in it, says its README.md
-MARSHAL = "org.apache.cassandra.db.marshal."
 TEXT = f"{MARSHAL}UTF8Type"
 SUMMED = ("na", "nb", "oa", "da")
 VERSIONS = ("ma", "mc", "me", *SUMMED)
@@ -19,16 +19,6 @@ VERSIONS = ("ma", "mc", "me", *SUMMED)
 
 def body_of(name: str) -> bytes:
     return (STATISTICS / f"{name}.db").read_bytes()
-
-
-def vint(number: int) -> bytes:
-    """Write an unsigned variable integer, in the most bytes that one may have."""
-    return b"\xff" + number.to_bytes(8)
-
-
-def statistics(header: bytes, *, number: int = 3) -> bytes:
-    """Write a Statistics.db of before 4.0 that has this component alone."""
-    return struct.pack(">III", 1, number, 12) + header
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -87,7 +77,10 @@ def test_what_is_no_header_is_one_error(body: bytes) -> None:
         read_header(body)
 
 
-def test_a_header_without_a_column_is_one() -> None:
+def test_what_is_written_is_read() -> None:
+    header = Header("k" * 300, ("c", ""), {"s": Column("t", is_static=True), "r": Column("t")})
+
+    assert read_header(statistics_of(header)) == header
     assert read_header(statistics(b"\0\0\0\x01k\0\0\0")) == Header("k")
 
 

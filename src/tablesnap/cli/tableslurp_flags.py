@@ -86,6 +86,11 @@ def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
             help="restore the tables of system_schema though they are of different moments",
         ),
         add(
+            "--allow-other-types",
+            action="store_true",
+            help="restore sstables though the table has columns of other types now: they may show wrong bytes",
+        ),
+        add(
             "--from-objects",
             metavar=f"{NEWER}|{ALL}",
             nargs="?",
@@ -184,6 +189,7 @@ def _request(given: argparse.Namespace, bucket: Address, origin: str, target: st
         from_objects=given.from_objects or "",
         allow_missing=given.allow_missing,
         allow_mixed_schema=given.allow_mixed_schema,
+        allow_other_types=given.allow_other_types,
         force=given.force,
         exact=given.exact,
         preserve=given.preserve,

@@ -84,7 +84,7 @@ class Comparer:
             return f"has {size} bytes, and not {file.size}"
         checksum, md5 = file.checksum, None
         if checksum is None:
-            checksum, md5 = self._sums_kept(file.key)
+            checksum, md5 = sums_kept(self._store, file.key)
         if checksum is None and md5 is None:
             return "cannot be compared: no checksum of it was kept"
         try:
@@ -92,7 +92,9 @@ class Comparer:
         except CannotRead as error:
             return f"cannot be compared: {error}"
 
-    def _sums_kept(self, key: str) -> tuple[int | None, str | None]:
-        head = self._store.head(key)
-        md5 = head.metadata.get("md5sum", "").lower()
-        return (None, md5) if _MD5.fullmatch(md5) else (head.checksum, None)
+
+def sums_kept(store: Store, key: str) -> tuple[int | None, str | None]:
+    """Return the checksum, or else the MD5, that is kept of an object of which the index says none, as those of 1.x."""
+    head = store.head(key)
+    md5 = head.metadata.get("md5sum", "").lower()
+    return (None, md5) if _MD5.fullmatch(md5) else (head.checksum, None)

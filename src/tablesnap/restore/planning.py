@@ -15,6 +15,7 @@ from tablesnap.restore.comparing import Comparer, look_into
 from tablesnap.restore.plan import Different, Plan
 from tablesnap.restore.removing import plan_removals, users_of
 from tablesnap.restore.request import Request
+from tablesnap.restore.types import TypeComparer
 from tablesnap.rules import sstable
 from tablesnap.rules.place import is_within
 from tablesnap.rules.placing import Layout, Part, Placed, Placement, place
@@ -54,6 +55,9 @@ def make_plan(request: Request, chosen: Chosen, store: Store, *, threads: int, s
     roots = linked.follow(found.placement, layout)
     named = {one.path for one in found.placement.placed}
     removals = plan_removals(directories, named) if request.exact else []
+    types = TypeComparer(request, store, threads=threads, stop=stop).compare(
+        chosen, found.placement.placed, named.union(removals)
+    )
     return Plan(
         origin=request.origin,
         target=request.target,
@@ -86,8 +90,9 @@ def make_plan(request: Request, chosen: Chosen, store: Store, *, threads: int, s
             *_obstacles_of_owners(wanted, request),
             *_obstacles_of_exact(chosen, directories, request),
             *joints.obstacles(chosen.schema),
+            *types.obstacles,
         ],
-        warnings=[*joints.warnings(request, chosen), *_warnings(found, request)],
+        warnings=[*joints.warnings(request, chosen), *types.warnings, *_warnings(found, request)],
     )
 
 

@@ -22,6 +22,7 @@ class Request:
     from_objects: str = ""  # besides what an index names: "", `NEWER` than the newest index, or `ALL`
     allow_missing: bool = False
     allow_mixed_schema: bool = False
+    allow_other_types: bool = False
     force: bool = False
     exact: bool = False
     preserve: bool = False

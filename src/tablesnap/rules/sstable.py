@@ -118,6 +118,11 @@ def has_transactions(component: Component) -> bool:
     Scylla writes none under the same versions' names; its sstables have the component `SCYLLA`. And sstables of 2.x,
     which came without a log, may go by one, when 3.x rewrites them.
     """
+    return has_header(component)
+
+
+def has_header(component: Component) -> bool:
+    """Say whether an sstable of this version says which types it has, in its Statistics.db: 3.0 and later, DSE, HCD."""
     return len(component.version) == 2 and component.version[0] not in "hijkl"
 
 
