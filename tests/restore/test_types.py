@@ -1,6 +1,7 @@
 """What is restored has other types than its table has on this machine now."""
 
 import os
+import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -209,8 +210,26 @@ def test_a_header_that_cannot_be_read_refuses_nothing_and_is_said(machine: Machi
     assert not plan.obstacles
     unread = [one for one in plan.warnings if "not all types were compared with those of now: " in one]
     assert len(unread) == 2
-    assert f"{users}/nb-1-big-Statistics.db is no Statistics.db that can be read" in unread[0]
-    assert f"{pipe} is no file" in unread[1]
+    assert f"{pipe} is no file" in unread[0]
+    assert f"{users}/nb-1-big-Statistics.db is no Statistics.db that can be read" in unread[1]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_where_this_user_may_not_look_it_is_said() -> None:
+    with tempfile.TemporaryDirectory() as directory:  # not pytest's, where nobody else may enter
+        machine = Machine(Path(directory))
+        users = machine.back_up(f"shop/users{OLD}", {1: statistics(x=INT)})
+        machine.live(machine.data / f"shop/users{NEW}", 1, statistics(x=TEXT))
+        Path(directory).chmod(0o711)
+        machine.data.chmod(0o700)
+        machine.elsewhere.mkdir(mode=0o755)
+        os.seteuid(65534)
+        try:
+            plan = machine.plan(users, machine.elsewhere / "users")
+        finally:
+            os.seteuid(0)
+
+    assert f"now: {machine.data}/shop cannot be looked into: Permission denied" in " ".join(plan.warnings)
 
 
 def test_what_is_not_as_it_was_stored_is_not_believed(machine: Machine) -> None:

@@ -65,13 +65,14 @@ class TypeComparer:
         alone = not any(is_schema(choice.timeline.name) for choice in chosen.choices)
         for table, those in _statistics_of(placed).items():
             live = [*live_of(self._directories(table, those, beside=alone), gone)]
-            if not live:
+            unread |= dict.fromkeys(one.unread for one in live)
+            if not any(one.header for one in live):
                 continue  # nothing is asked of the store
             restored, why = self._read_all(those)
+            unread[why] = None
             for one in live:
                 obstacles += _obstacles(table, restored, one)
                 warnings += _warnings(table, restored, one)
-            unread |= dict.fromkeys((why, *(one.unread for one in live)))
         warnings += [f"not all types were compared with those of now: {why}" for why in unread if why]
         if self._request.allow_other_types:
             return Compared(warnings=[*obstacles, *warnings])
