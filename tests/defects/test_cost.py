@@ -17,7 +17,7 @@ LARGE_PARTS = ("--max-upload-size", "6", "--multipart-chunk-size", "100")
 IN_ONE_REQUEST: tuple[str, ...] = ()
 
 
-@pytest.mark.parametrize("name", ["la-1-big-Data.db", "CommitLog-7-1.log"], ids=["mapped", "read"])
+@pytest.mark.parametrize("name", ["la-1-big-Data.db", "CommitLog-7-1.log"], ids=["sstable", "other"])
 @pytest.mark.parametrize(
     ("flags", "parts"),
     [(SMALL_PARTS, 32), (LARGE_PARTS, 2), (IN_ONE_REQUEST, 0)],
@@ -55,7 +55,7 @@ def test_o04_memory_grows_neither_with_the_file_nor_with_its_parts(
 
 
 def private_memory(daemon: Daemon) -> int:
-    """Return the bytes that the daemon holds of its own; the pages of a mapped file are the system's to take back."""
+    """Return the bytes that the daemon holds of its own."""
     status = Path(f"/proc/{daemon.process.pid}/status").read_text()
     return 1024 * int(re.findall(r"RssAnon:\s+(\d+) kB", status)[0])
 

@@ -10,7 +10,6 @@ from tablesnap.rules.sstable import (
     is_complete,
     is_lock,
     is_transaction_log,
-    may_be_mapped,
     operation_of,
     parse,
 )
@@ -160,22 +159,6 @@ def test_a_component_that_is_still_being_written_is_temporary(
 )
 def test_any_other_name_is_an_ordinary_file_s(name: str) -> None:
     assert parse(name) is None
-
-
-@pytest.mark.parametrize(
-    ("name", "verdict"),
-    [
-        ("nb-1-big-Data.db", True),
-        ("da-1-bti-Rows.db", True),
-        ("nb-1-big-Statistics.db", False),
-        ("nb-1-big-Summary.db", False),
-        ("tmp-la-1-big-Data.db", False),
-        ("nb-1-big-Data.db.tmp", False),
-        ("mydata.bin", False),
-    ],
-)
-def test_only_what_cassandra_never_writes_again_may_be_mapped(name: str, verdict: bool) -> None:
-    assert may_be_mapped(name) is verdict
 
 
 def test_nothing_is_both_rewritten_and_written_once() -> None:

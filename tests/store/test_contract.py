@@ -13,6 +13,7 @@ from tests.store.places import MULTIPART_ABOVE, Place
 from tablesnap.checksum import crc64nvme
 from tablesnap.errors import (
     AlreadyStored,
+    CannotRead,
     DamagedUpload,
     FileChanged,
     KeyRefused,
@@ -139,6 +140,16 @@ def test_a_file_that_became_shorter_is_not_stored(store: Store, tmp_path: Path, 
     with path.open("rb") as file:
         content = Content(size=size, checksum=crc64nvme(LARGE[:size]), descriptor=file.fileno())
         with pytest.raises(FileChanged):
+            store.create(DATA_KEY, content)
+
+    assert keys(store) == []
+
+
+@pytest.mark.parametrize("size", [100, len(LARGE)])
+def test_what_the_disk_cannot_read_is_the_file_s_fault_and_not_the_store_s(store: Store, size: int) -> None:
+    with open("/proc/self/mem", "rb", buffering=0) as unreadable:  # its first bytes are nobody's, so the answer is EIO
+        content = Content(size=size, checksum=crc64nvme(LARGE[:size]), descriptor=unreadable.fileno())
+        with pytest.raises(CannotRead, match="Input/output error; look at the disk"):
             store.create(DATA_KEY, content)
 
     assert keys(store) == []

@@ -16,14 +16,14 @@ from tablesnap.capture.pace import Pace
 from tablesnap.capture.pin import Pin, opened
 from tablesnap.checksum import crc64nvme
 from tablesnap.errors import CannotRead, FileChanged
-from tablesnap.rules import sstable
 from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.index import Owner
-from tablesnap.store.port import Content
+from tablesnap.store.port import READ_SIZE, Content
 
 TICK_NS = 20_000_000  # more than the step of the clock that a kernel stamps files with: 1, 4 or 10 ms
 
-IN_MEMORY = 4 << 20  # bytes; a smaller file is read whole, which costs less than two passes over a descriptor
+IN_MEMORY = 32 << 20  # bytes; a smaller file is read whole, so each thread that uploads holds up to so many
+LARGE_MEMORY = 2 << 20  # bytes: one huge page of most machines
 
 
 @dataclass(frozen=True)
@@ -91,65 +91,66 @@ def _let_the_clock_tick(mtime_ns: int) -> None:
 
 @contextmanager
 def _content(descriptor: int, size: int, path: str, pace: Pace | None) -> Iterator[Content]:
-    if size <= IN_MEMORY:
-        _spend(pace, size)
-        # One byte more is asked for, so that a file that has grown is not taken for the shorter one.
-        data = _read(descriptor, size + 1, path)
-        if len(data) != size:
-            raise FileChanged(f"{path} changed while it was read; it will be stored again")
-        yield Content.of(data)
-        return
-    # By reading, not through the map: what a bad disk cannot read is an error here, and there the end of the process.
-    checksum = _checksum(descriptor, size, path, pace)
-    mapped = _map(descriptor, size, path) if sstable.may_be_mapped(os.path.basename(path)) else None
-    if mapped is None:
-        yield Content(size=size, checksum=checksum, descriptor=descriptor)
+    """Read the file into memory if it is not too large for that, else once for its checksum alone.
+
+    It is never mapped. Where a mapped file becomes shorter, or its disk cannot read it, whoever touches the map gets
+    SIGBUS, and Python cannot survive that. By reading, the same is an error of this file.
+    """
+    buffer = _memory(size) if size <= IN_MEMORY else None
+    if buffer is None:
+        yield Content(size=size, checksum=_checksum(descriptor, size, path, pace), descriptor=descriptor)
         return
     try:
-        yield Content(size=size, checksum=checksum, buffer=mapped)
+        try:
+            checksum = _fill(buffer, descriptor, path, pace)
+        except OSError as error:
+            raise CannotRead(f"{path} cannot be read: {error.strerror}; {advice_on(error)}") from error
+        yield Content(size=size, checksum=checksum, buffer=buffer)
     finally:
-        with suppress(BufferError):  # a client that failed may still hold on to it; it goes when the client lets go
-            mapped.close()
+        if isinstance(buffer, mmap.mmap):
+            with suppress(BufferError):  # a client that failed may still hold on to it; it goes when the client lets go
+                buffer.close()
 
 
-def _map(descriptor: int, size: int, path: str) -> mmap.mmap | None:
-    """Map the file; None where its file system, or a lack of address space, does not allow that."""
+def _memory(size: int) -> bytearray | mmap.mmap | None:
+    """Return *size* bytes of memory, or None where the system does not give so much.
+
+    Much of it comes in huge pages, where the kernel has them: small ones cost more than all the reading.
+    """
+    if size < LARGE_MEMORY:
+        return bytearray(size)
     try:
-        return mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
-    except ValueError as error:
-        raise FileChanged(f"{path} became shorter while it was read; it will be stored again") from error
+        memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     except OSError:
         return None
+    with suppress(OSError):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
+
+
+def _fill(buffer: bytearray | mmap.mmap, descriptor: int, path: str, pace: Pace | None) -> int:
+    """Read the file into *buffer*, which has its size, and return the checksum of what was read."""
+    checksum, offset = 0, 0
+    with memoryview(buffer) as whole:
+        while offset < len(whole):
+            with whole[offset : offset + READ_SIZE] as piece:
+                _spend(pace, len(piece))
+                count = os.preadv(descriptor, [piece], offset)
+                checksum = crc64nvme(piece[:count], checksum)
+            if not count:
+                raise FileChanged(f"{path} changed while it was read; it will be stored again")
+            offset += count
+    if os.pread(descriptor, 1, offset):
+        raise FileChanged(f"{path} changed while it was read; it will be stored again")
+    return checksum
 
 
 def _checksum(descriptor: int, size: int, path: str, pace: Pace | None) -> int:
     checksum = 0
-    try:
-        for chunk in Content(size=size, checksum=0, descriptor=descriptor).chunks():
-            _spend(pace, len(chunk))
-            checksum = crc64nvme(chunk, checksum)
-    except OSError as error:
-        raise _cannot_read(path, error) from error
+    for chunk in Content(size=size, checksum=0, descriptor=descriptor).chunks():
+        _spend(pace, len(chunk))
+        checksum = crc64nvme(chunk, checksum)
     return checksum
-
-
-def _read(descriptor: int, length: int, path: str) -> bytes:
-    pieces: list[bytes] = []
-    offset = 0
-    while offset < length:
-        try:
-            piece = os.pread(descriptor, length - offset, offset)
-        except OSError as error:
-            raise _cannot_read(path, error) from error
-        if not piece:
-            break
-        pieces.append(piece)
-        offset += len(piece)
-    return b"".join(pieces)
-
-
-def _cannot_read(path: str, error: OSError) -> CannotRead:
-    return CannotRead(f"{path} cannot be read: {error.strerror}; {advice_on(error)}")
 
 
 def _spend(pace: Pace | None, size: int) -> None:

@@ -14,7 +14,7 @@ DATA = "Data.db"
 # Only Scylla writes it: the names of the others are Cassandra's, but a transaction log never comes with them.
 SCYLLA = "Scylla.db"
 
-# Written once and never again in place, so that a memory map of them cannot be truncated under a reader.
+# Written once and never again in place: where one of these differs, it is another sstable's.
 WRITTEN_ONCE = frozenset({"Data.db", "Index.db", "Partitions.db", "Rows.db"})
 
 # Nothing can make these anew from the others; all else is regenerable, or Cassandra can do without.
@@ -90,12 +90,6 @@ def is_data(name: str) -> bool:
     """Say whether *name* is that of a Data.db, a temporary one included."""
     component = parse(name)
     return component is not None and component.component == DATA
-
-
-def may_be_mapped(name: str) -> bool:
-    """Say whether a file of this *name* may be memory-mapped: truncating a mapped file kills the process."""
-    component = parse(name)
-    return component is not None and not component.temporary and component.component in WRITTEN_ONCE
 
 
 def is_complete(components: Collection[str]) -> bool:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from tablesnap.checksum import crc64nvme
-from tablesnap.errors import FileChanged
+from tablesnap.errors import CannotRead, FileChanged
 
 READ_SIZE = 1 << 20  # bytes read from a descriptor at a time
 
@@ -20,14 +20,14 @@ READ_SIZE = 1 << 20  # bytes read from a descriptor at a time
 class Content:
     """The bytes of one object, and the checksum they must arrive with.
 
-    They come from a *buffer* where that is safe (bytes in memory, or a memory map of a file nobody writes to),
-    else from an open file *descriptor*, read with ``pread`` from offset 0, so that memory does not grow with the file.
-    Exactly one of the two is given.
+    They come from a *buffer* in memory, or from an open file *descriptor*, read with ``pread`` from offset 0, so that
+    memory does not grow with the file. Exactly one of the two is given. The buffer must be no map of a file: where a
+    mapped file becomes shorter, reading the map ends the process.
     """
 
     size: int
     checksum: int  # CRC-64/NVME
-    buffer: bytes | mmap.mmap | None = None
+    buffer: bytes | bytearray | mmap.mmap | None = None  # a map of no file
     descriptor: int | None = None
 
     @classmethod
@@ -36,12 +36,18 @@ class Content:
         return cls(size=len(data), checksum=crc64nvme(data), buffer=data)
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return up to *length* bytes from *offset*; raise `FileChanged` where the file has become shorter."""
+        """Return up to *length* bytes from *offset*.
+
+        Raises `FileChanged` where the file has become shorter, and `CannotRead` where its disk cannot read it.
+        """
         wanted = max(0, min(length, self.size - offset))
         if self.buffer is not None:
             return bytes(self.buffer[offset : offset + wanted])
         assert self.descriptor is not None
-        data = os.pread(self.descriptor, wanted, offset)
+        try:
+            data = os.pread(self.descriptor, wanted, offset)
+        except OSError as error:
+            raise CannotRead(f"its byte {offset} cannot be read: {error.strerror}; look at the disk (dmesg)") from error
         if wanted and not data:
             raise FileChanged(f"the file ended at byte {offset}, before its {self.size} bytes were read")
         return data

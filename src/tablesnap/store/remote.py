@@ -133,7 +133,7 @@ class RemoteStore:
         attributes = self._attributes(content_type, metadata or {}, standard=standard)
         if content.size <= min(self._options.multipart_above, LARGEST_PUT):
             # Not an iterator: obstore would send it in parts, and forget the condition.
-            body = content.buffer if content.buffer is not None and content.size else b"".join(content.chunks())
+            body = content.buffer if content.buffer is not None and content.size else _whole(content)
             with self._translated(key):
                 obstore.put(self._store, key, body, attributes=attributes, mode="create", use_multipart=False)
         elif self._exists(key):
@@ -293,17 +293,26 @@ class RemoteStore:
             raise meaning_of(error, self._name, key, listing=listing) from error
 
 
+def _whole(content: Content) -> bytearray | bytes:
+    """Return the bytes of *content*, of which memory holds one copy."""
+    whole, offset = bytearray(content.size), 0
+    for chunk in content.chunks():
+        whole[offset : offset + len(chunk)] = chunk
+        offset += len(chunk)
+    return whole or b""  # obstore takes no empty buffer but this
+
+
 class _Source:
     """A content as an iterator for obstore, which remembers what went wrong in reading it."""
 
     def __init__(self, content: Content) -> None:
         self._content = content
-        self.failure: TablesnapError | OSError | None = None
+        self.failure: TablesnapError | None = None
 
     def pieces(self) -> Iterator[bytes]:
         try:
             yield from self._content.chunks()
-        except (TablesnapError, OSError) as error:
+        except TablesnapError as error:
             self.failure = error
             raise
 

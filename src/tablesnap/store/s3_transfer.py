@@ -9,7 +9,7 @@ from awscrt.exceptions import AwsCrtError
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tablesnap.checksum import crc64nvme, to_base64
-from tablesnap.errors import FileChanged
+from tablesnap.errors import CannotRead, FileChanged
 from tablesnap.store.port import READ_SIZE, Content
 
 LARGEST_PUT = 5 << 30  # bytes
@@ -27,7 +27,7 @@ class Slice:
         self._start = start
         self._size = size
         self._position = 0
-        self.failure: FileChanged | None = None
+        self.failure: FileChanged | CannotRead | None = None
 
     def read(self, size: int | None = -1) -> bytes:
         """Return up to *size* bytes, or all that is left."""
@@ -37,7 +37,7 @@ class Slice:
             return b""
         try:
             data = self._content.read(self._start + self._position, wanted)
-        except FileChanged as error:
+        except (FileChanged, CannotRead) as error:
             # Kept, because what boto3 makes of it depends on who was reading, and says nothing of the file.
             self.failure = error
             raise
