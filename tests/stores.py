@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from tablesnap.errors import StoreUnavailable
+from tablesnap.errors import ObjectArchived, StoreUnavailable
 from tablesnap.store.memory import MemoryStore
 from tablesnap.store.port import Content, Head, Listed, Store
 
@@ -146,6 +146,40 @@ class WithoutChecksums(Around):
 
     def head(self, key: str) -> Head:
         return replace(super().head(key), checksum=None)
+
+
+class Archived(Around):
+    """A store whose objects are in an archive, all but those *warm*, until they are thawed."""
+
+    def __init__(self, store: Store, warm: Callable[[str], bool] = lambda key: False) -> None:
+        super().__init__(store)
+        self.warm = warm
+        self.thawed: dict[str, int] = {}  # keys, and for how many days
+
+    def thaw(self, key: str, days: int) -> None:
+        self.before(f"thaw {key}")
+        self.thawed[key] = days
+
+    def head(self, key: str) -> Head:
+        return replace(super().head(key), frozen="GLACIER" if self._is_frozen(key) else "")
+
+    def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        if self._is_frozen(key):
+            self.before(f"read {key}")
+            raise ObjectArchived(f"{key} is archived")
+        return super().read(key, offset=offset, length=length)
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        return map(self._with_class, super().list(prefix))
+
+    def level(self, prefix: str) -> "Iterator[Listed | str]":
+        return (self._with_class(one) if isinstance(one, Listed) else one for one in super().level(prefix))
+
+    def _with_class(self, listed: Listed) -> Listed:
+        return listed if self.warm(listed.key) else replace(listed, archived="GLACIER")
+
+    def _is_frozen(self, key: str) -> bool:
+        return not self.warm(key) and key not in self.thawed
 
 
 class WholeSeconds(Around):

@@ -24,6 +24,10 @@ class StoreRefused(StoreError):
     """The store answered, and said no: no such bucket, access denied, a wrong key, an option it does not know."""
 
 
+class ObjectArchived(StoreRefused):
+    """The object is there, and cannot be read before the store has thawed it."""
+
+
 class NoSuchObject(StoreError):
     """The store holds nothing under this key."""
 

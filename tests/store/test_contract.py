@@ -75,6 +75,15 @@ def test_an_object_stored_without_more_is_octets_without_metadata(store: Store) 
     assert (head.content_type, head.metadata) == ("application/octet-stream", {})
 
 
+def test_what_was_just_stored_can_be_read_and_is_not_archived(store: Store) -> None:
+    store.create(DATA_KEY, Content.of(b"rows"))
+
+    (listed,) = store.list("")
+    head = store.head(DATA_KEY)
+
+    assert (listed.archived, head.frozen, head.is_thawing) == ("", "", False)
+
+
 def test_what_is_standard_is_stored_like_all_else(store: Store) -> None:
     store.create(DATA_KEY, Content.of(b"rows"), content_type="application/json", standard=True)
 

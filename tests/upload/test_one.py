@@ -4,7 +4,7 @@ import hashlib
 from datetime import timedelta
 
 import pytest
-from tests.stores import Around, Clock, Failing, WithoutChecksums, objects
+from tests.stores import Archived, Around, Clock, Failing, WithoutChecksums, objects
 
 from tablesnap.checksum import to_hex
 from tablesnap.errors import AlreadyStored, StoreRefused, StoreUnavailable
@@ -166,6 +166,17 @@ def test_without_a_checksum_in_the_store_the_object_is_read_back_once(
 
     assert placed == (Placed(KEY, sent=False) if relied_on else Placed(BESIDE, sent=True))
     assert around.requests.count(f"read {KEY}") == 1
+
+
+def test_an_archived_object_that_cannot_be_compared_is_left_and_ours_goes_beside_it(
+    store: MemoryStore, clock: Clock
+) -> None:
+    store.create(KEY, Content.of(ONE))
+    archived = Archived(WithoutChecksums(store), warm=lambda key: key != KEY)
+
+    placed = place(archived, clock)
+
+    assert placed == Placed(BESIDE, sent=True)
 
 
 @pytest.mark.parametrize(("there", "relied_on"), [(ONE, True), (OTHER, False)])

@@ -39,6 +39,11 @@ def plan_lines(plan: Plan, node: str, width: int) -> Iterator[str]:
     yield from _paths("replaced (--force)", [one.path for one in plan.different] if not plan.obstacles else [])
     yield from _paths("removed (--exact)", plan.removals)
     yield from _paths("gets another generation", [f"{one.path}* -> {one.target}*" for one in plan.renamed])
+    if plan.frozen:
+        size = spell_size(sum(one.size for one in plan.frozen))
+        yield f"archived, and cannot be read now: {spell_count(len(plan.frozen), 'file')}, {size}"
+        for one in plan.frozen:
+            yield printable(f"  {one.path} ({one.storage_class}{', is being thawed' if one.is_thawing else ''})")
     for warning in plan.warnings:
         yield from _wrapped("! ", warning, width)
     for obstacle in plan.obstacles:

@@ -23,6 +23,7 @@ from tablesnap.cli.signals import stop_on_signals
 from tablesnap.cli.tableslurp_flags import Options
 from tablesnap.download.line import Patience
 from tablesnap.errors import TablesnapError
+from tablesnap.restore.archived import thaw
 from tablesnap.restore.choosing import choose
 from tablesnap.restore.chosen import Choice, Chosen
 from tablesnap.restore.comparing import Interrupted
@@ -31,7 +32,8 @@ from tablesnap.restore.planning import make_plan
 from tablesnap.restore.request import Request
 from tablesnap.restore.restoring import Outcome, carry_out
 from tablesnap.restore.segments import choose_segments
-from tablesnap.store.opening import open_store
+from tablesnap.store.archive import NoThawer, Thawer, thawing_takes
+from tablesnap.store.opening import open_store, open_thawer
 from tablesnap.store.port import Store
 from tablesnap.units import spell_count
 
@@ -44,9 +46,9 @@ def slurp(options: Options) -> int:
     """Restore what was asked for, and return the exit code."""
     screen = Screen()
     set_up_logging(screen, log_format="text", debug=bool(os.environ.get("TDEBUG")), syslog=False)
-    store = open_store(options.address, options.store)
+    store, thawer = open_store(options.address, options.store), open_thawer(options.address, options.store)
     try:
-        return restore(options, store, screen, lambda: stop_on_signals(screen.rescue))
+        return restore(options, store, screen, lambda: stop_on_signals(screen.rescue), thawer=thawer)
     except Interrupted as error:
         _say(str(error))
     except KeyboardInterrupt:
@@ -60,6 +62,8 @@ def restore(
     screen: Screen,
     stop_when: Callable[[], threading.Event],
     patience: Patience | None = None,
+    *,
+    thawer: Thawer | None = None,
 ) -> int:
     """Restore from *store*, and return the exit code; once it is chosen what, *stop_when* says when to end.
 
@@ -74,6 +78,9 @@ def restore(
     faulty |= any(choice.is_emptied for choice in plan.choices) and not (options.request.at or options.request.file)
     if plan.obstacles:
         _say("nothing was restored, for what is in the way")
+        return EXIT_FAILED
+    if plan.frozen:
+        _say(_thaw(options, plan, thawer or NoThawer()))
         return EXIT_FAILED
     if not plan.choices:
         _say("nothing was restored, as all was left out")
@@ -103,6 +110,24 @@ def restore(
     if any(not failure.brought for failure in outcome.failures) or outcome.not_removed:
         return EXIT_FAILED
     return EXIT_FAULTY if faulty or outcome.failures else EXIT_OK
+
+
+def _thaw(options: Options, plan: Plan, thawer: Thawer) -> str:
+    """Ask the store to thaw what is frozen, if that was asked for, and say what to do next."""
+    count = spell_count(len(plan.frozen), "file")
+    classes = sorted({one.storage_class for one in plan.frozen})
+    hours = ", ".join(f"{one} {thawing_takes('s3', one) or 'up to 12 hours'}" for one in classes)
+    if options.thaw is None or options.dry_run:
+        return (
+            f"nothing was restored: {count} must be thawed first. Run it again with --thaw DAYS, which asks the store "
+            f"for that; it takes: {hours}"
+        )
+    asked = thaw(plan.frozen, thawer, options.thaw, threads=options.threads)
+    before = f", and {len(plan.frozen) - asked} before" if asked < len(plan.frozen) else ""
+    return (
+        f"nothing was restored yet: the store was asked to thaw {spell_count(asked, 'file')}{before}, for "
+        f"{spell_count(options.thaw, 'day')}. That takes: {hours}. Run the same again then, and it goes on"
+    )
 
 
 def _meant(options: Options, store: Store) -> Request:

@@ -62,6 +62,7 @@ class Options:
     store: StoreOptions
     request: Request
     threads: int
+    thaw: int | None  # days
     dry_run: bool
     json: bool
 
@@ -99,6 +100,12 @@ def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
             const=NEWER,
         ),
         add("--commitlogs", metavar="DIR", help="also the commit log segments archived from this directory"),
+        add(
+            "--thaw",
+            metavar="DAYS",
+            type=flags.at_least(1),
+            help="have the store thaw the archived files, so that they can be read for DAYS; then run the same again",
+        ),
         *flags.key_flags(add, "--prefix"),
     ]
     add = parser.add_argument_group("where to").add_argument
@@ -167,6 +174,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], now: datetime) -> Opt
         store=flags.reading_options(given, environ),
         request=_request(given, bucket, words[1], words[2], now),
         threads=given.threads,
+        thaw=given.thaw,
         dry_run=given.dry_run,
         json=given.json,
     )

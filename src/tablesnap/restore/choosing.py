@@ -167,6 +167,7 @@ class _Chooser:
             superset=bool(found.sstables),
             notes=[*notes, *self._timeline.lagging(point).notes()],
             lagging=self._timeline.lagging(point),
+            archived=self._archived(files),
             is_emptied=not files and bool(self._proposals.why_empty(point)),
         )
 
@@ -178,7 +179,16 @@ class _Chooser:
         notes = [*notes, f"comes EMPTY: {why}"] if is_emptied else notes
         lagging = self._timeline.lagging(point)
         notes = [*notes, *more, *lagging.notes()]
-        return Choice(self._timeline, point, files, faults, notes=notes, lagging=lagging, is_emptied=is_emptied)
+        return Choice(
+            self._timeline,
+            point,
+            files,
+            faults,
+            notes=notes,
+            lagging=lagging,
+            archived=self._archived(files),
+            is_emptied=is_emptied,
+        )
 
     def _fetchable(self, point: RestorePoint, faults: Sequence[Fault]) -> tuple[tuple[KeptFile, ...], list[str]]:
         """Return the files of *point* without what is missing or wrong, and without what is of no use then."""
@@ -219,6 +229,10 @@ class _Chooser:
                 if isinstance(one, Listed)
             }
         return self._listed
+
+    def _archived(self, files: Iterable[KeptFile]) -> frozenset[str]:
+        objects = self._objects()
+        return frozenset(file.key for file in files if file.key in objects and objects[file.key].archived)
 
     def is_whole(self, point: RestorePoint) -> bool:
         """Say whether all of *point* is there."""

@@ -20,6 +20,7 @@ class Choice:
     superset: bool = False  # sstables that no index names are among the files: deleted rows may show
     notes: Sequence[str] = ()
     lagging: Lagging = field(default_factory=Lagging)  # secondary indexes that may lack entries of it
+    archived: frozenset[str] = frozenset()  # keys of those of the files that may have to be thawed before they are read
     is_emptied: bool = False  # it holds nothing, and an earlier restore point holds something
 
 

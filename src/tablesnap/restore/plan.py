@@ -1,7 +1,7 @@
 """What a restore is going to do: said in full before the first byte."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from tablesnap.download.folders import Roots
 from tablesnap.download.one import Fetch
@@ -17,6 +17,17 @@ class Different:
 
     path: str
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A file that is to be fetched, and whose object the store has to thaw first."""
+
+    key: str
+    path: str
+    size: int
+    storage_class: str
+    is_thawing: bool  # the store was asked for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +55,7 @@ class NewDirectory:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a restore is going to do. With any of *obstacles* it is not begun."""
+    """What a restore is going to do. With any of *obstacles*, or of what is *frozen*, it is not begun."""
 
     origin: str
     target: str
@@ -63,6 +74,7 @@ class Plan:
     removals: Sequence[str] = ()  # with --exact: what the restore point does not name
     renamed: Sequence[Renamed] = ()
     spaces: Sequence[Space] = ()
+    frozen: Sequence[Frozen] = ()  # of what is fetched; with any of them nothing is
     obstacles: Sequence[str] = ()
     warnings: Sequence[str] = field(default=())
 
@@ -96,6 +108,7 @@ class Plan:
             "remove": list(self.removals),
             "renamed": [{"from": one.path, "to": one.target} for one in self.renamed],
             "space": [{"path": one.path, "needed": one.needed, "free": one.free} for one in self.spaces],
+            "frozen": [asdict(one) for one in self.frozen],
             "obstacles": list(self.obstacles),
             "warnings": list(self.warnings),
         }

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tablesnap.download.one import Fetch
 from tablesnap.download.owner import SET_IDS, NumericOwner
 from tablesnap.restore import ground, joints, linked, owning
+from tablesnap.restore.archived import frozen_of
 from tablesnap.restore.chosen import Chosen
 from tablesnap.restore.comparing import Comparer, look_into
 from tablesnap.restore.plan import Different, Plan
@@ -51,6 +52,7 @@ def make_plan(request: Request, chosen: Chosen, store: Store, *, threads: int, s
     spaces, crowded = ground.spaces(
         (ground.Arriving(one.directory, one.file.size or 0, ground.frees(one.path)) for one in wanted), at_once=threads
     )
+    archived = frozenset[str]().union(*(choice.archived for choice in chosen.choices))
     directories = found.placement.directories
     roots = linked.follow(found.placement, layout)
     named = {one.path for one in found.placement.placed}
@@ -76,6 +78,7 @@ def make_plan(request: Request, chosen: Chosen, store: Store, *, threads: int, s
         removals=removals,
         renamed=found.placement.renamed,
         spaces=spaces,
+        frozen=frozen_of(wanted, archived, store, threads=threads, stop=stop),
         obstacles=[
             *linked.obstacles(found.placement, roots),
             *_obstacles_of_files(found, request),

@@ -15,6 +15,7 @@ from tablesnap.restore.plan import NewDirectory, Plan
 from tablesnap.restore.removing import remove, users_of
 from tablesnap.rules import sstable
 from tablesnap.store.port import Store
+from tablesnap.units import spell_count
 
 
 class CannotBegin(TablesnapError):
@@ -51,6 +52,8 @@ def carry_out(
     """
     if plan.obstacles:
         raise CannotBegin("; ".join(plan.obstacles))
+    if plan.frozen:
+        raise CannotBegin(f"{spell_count(len(plan.frozen), 'file')} must be thawed first")
     for directory in plan.new_directories:
         _make(directory, plan.roots)
     for path in plan.directories:

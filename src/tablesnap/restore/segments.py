@@ -41,7 +41,8 @@ def choose_segments(request: Request, chosen: Chosen, store: Store) -> Choice | 
     files = tuple(KeptFile(directory, one.name, one.key, size=one.size) for one in taken)
     older = len(segments) - len(taken)
     notes = [f"{spell_count(older, 'segment')} more, older or later than is needed"] if older else []
-    return Choice(timeline, point, files, notes=notes)
+    archived = frozenset(one.key for one in newest.values() if one.archived)
+    return Choice(timeline, point, files, notes=notes, archived=archived)
 
 
 def _flushed_by(choice: Choice, request: Request) -> datetime:

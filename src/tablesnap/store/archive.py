@@ -6,6 +6,9 @@ GLACIER_IR and every class of Google's, ARCHIVE included, can be read at once.
 """
 
 from collections.abc import Mapping
+from typing import Protocol
+
+from tablesnap.errors import StoreRefused
 
 # How long it takes, as the stores promise it for what is not paid for as urgent.
 _HOURS: Mapping[str, Mapping[str, str]] = {
@@ -17,3 +20,22 @@ _HOURS: Mapping[str, Mapping[str, str]] = {
 def thawing_takes(scheme: str, storage_class: str) -> str:
     """Say how long the store needs to thaw an object of this class; empty for a class that can be read at once."""
     return _HOURS.get(scheme, {}).get(storage_class.upper(), "")
+
+
+class Thawer(Protocol):
+    """The part of a store that only those with an archive have."""
+
+    def thaw(self, key: str, days: int) -> None:
+        """Ask that the archived object under *key* can be read for so many *days*; that takes the store hours.
+
+        One that was asked for already, or can be read, is no error. Raises `NoSuchObject`, `StoreUnavailable` or
+        `StoreRefused`.
+        """
+
+
+class NoThawer:
+    """A store that we cannot ask to thaw anything."""
+
+    def thaw(self, key: str, days: int) -> None:
+        """Refuse."""
+        raise StoreRefused(f"{key}: --thaw asks S3 alone; in other stores move the object out of the archive yourself")

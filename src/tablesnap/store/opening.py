@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from tablesnap.errors import StoreRefused
 from tablesnap.store.address import Address
+from tablesnap.store.archive import NoThawer, Thawer
 from tablesnap.store.port import Store
 from tablesnap.store.upkeep import NoUpkeep, Upkeep
 
@@ -65,6 +66,16 @@ def open_upkeep(address: Address, options: StoreOptions | None = None) -> Upkeep
     from tablesnap.store.s3_upkeep import S3Upkeep
 
     return S3Upkeep(address.bucket, S3Options(**vars(options or StoreOptions())))
+
+
+def open_thawer(address: Address, options: StoreOptions | None = None) -> Thawer:
+    """Return what thaws the archived objects of the store at *address*; nothing is asked here."""
+    if address.scheme != "s3":
+        return NoThawer()
+    from tablesnap.store.s3_archive import S3Thawer
+    from tablesnap.store.s3_connection import S3Options
+
+    return S3Thawer(address.bucket, S3Options(**vars(options or StoreOptions())))
 
 
 def _open_s3(address: Address, options: StoreOptions) -> Store:

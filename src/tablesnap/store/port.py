@@ -68,6 +68,8 @@ class Listed:
     key: str
     size: int
     modified: datetime
+    # The storage class, where that is one of an archive: then `Store.head` tells whether the object can be read now.
+    archived: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ class Head:
     checksum: int | None  # CRC-64/NVME of the whole object, where the store keeps it
     content_type: str
     metadata: Mapping[str, str] = field(default_factory=dict)
+    frozen: str = ""  # the storage class, where the object cannot be read before the store has thawed it
+    is_thawing: bool = False  # the store was asked for that, and has not done it yet
 
     @property
     def age_seconds(self) -> float:
@@ -123,6 +127,8 @@ class Store(Protocol):
 
     def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Yield the object under exactly *key* in pieces, or raise `NoSuchObject` (before the first piece).
+
+        Raises `ObjectArchived` for one that has to be thawed first.
 
         With *offset* and *length* only so many bytes from there on, or as many as there are; nothing beyond the end.
         """

@@ -33,6 +33,7 @@ from tablesnap.errors import (
     AlreadyStored,
     KeyRefused,
     NoSuchObject,
+    ObjectArchived,
     StoreError,
     StoreRefused,
     StoreUnavailable,
@@ -327,7 +328,7 @@ def meaning_of(error: Exception, name: str, key: str, *, listing: bool = False) 
         return NoSuchObject(key)
     if _ARCHIVED in text:
         # Azure says 409, which would otherwise be tried again for ever.
-        return StoreRefused(
+        return ObjectArchived(
             f"{name}: {shown(key)} is archived, and cannot be read before the store has rehydrated it: move it with "
             f"`az storage blob set-tier --tier Hot`, which takes {thawing_takes('az', 'Archive')} ({_said(text)})"
         )

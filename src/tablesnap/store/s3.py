@@ -22,6 +22,7 @@ from tablesnap.checksum import from_base64
 from tablesnap.errors import AlreadyStored, KeyRefused, NoSuchObject, StoreError, StoreRefused
 from tablesnap.store.keys import require_utf8
 from tablesnap.store.port import READ_SIZE, Content, Head, Listed
+from tablesnap.store.s3_archive import archived_class, frozen_class
 from tablesnap.store.s3_connection import Connection, Connector, S3Options
 from tablesnap.store.s3_errors import STALE_CREDENTIALS, Answer, RequestUnknown, answer_of, error_of, error_of_answer
 from tablesnap.store.s3_keys import is_plain, require_key
@@ -115,6 +116,7 @@ class S3Store:
         clock = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
         if clock is None:
             raise StoreRefused(f"{connection.place.of(key)}: the answer has no Date, so no object's age can be known")
+        frozen, is_thawing = frozen_class(answer)
         return Head(
             size=answer["ContentLength"],
             modified=answer["LastModified"].astimezone(UTC),
@@ -122,6 +124,8 @@ class S3Store:
             checksum=whole_checksum(answer),
             content_type=answer.get("ContentType", ""),
             metadata=answer.get("Metadata", {}),
+            frozen=frozen,
+            is_thawing=is_thawing,
         )
 
     def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
@@ -190,7 +194,12 @@ class S3Store:
         for entry in page.get("Contents", []):
             key = entry["Key"]
             if key.startswith(prefix) and self._is_spelt_out(connection, key, page):
-                yield Listed(key=key, size=entry["Size"], modified=entry["LastModified"].astimezone(UTC))
+                yield Listed(
+                    key=key,
+                    size=entry["Size"],
+                    modified=entry["LastModified"].astimezone(UTC),
+                    archived=archived_class(entry.get("StorageClass", "")),
+                )
 
     def delete(self, keys: Iterable[str]) -> None:
         """See `Store.delete`."""

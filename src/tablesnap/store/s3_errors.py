@@ -19,6 +19,7 @@ from tablesnap.errors import (
     DamagedUpload,
     KeyRefused,
     NoSuchObject,
+    ObjectArchived,
     StoreError,
     StoreRefused,
     StoreUnavailable,
@@ -65,7 +66,7 @@ _UNNAMEABLE = {
 _ARCHIVED = "InvalidObjectState"  # of a GET
 _NOT_THERE = {"NoSuchKey", "NotFound", "404", ""}  # a HEAD has no body to say more
 _HOW_TO_THAW = (
-    "ask for that with `aws s3api restore-object`; from GLACIER it takes "
+    "ask for that with `tableslurp --thaw DAYS`, or `aws s3api restore-object`; from GLACIER it takes "
     f"{thawing_takes('s3', 'GLACIER')}, from DEEP_ARCHIVE {thawing_takes('s3', 'DEEP_ARCHIVE')}"
 )
 
@@ -157,7 +158,7 @@ def error_of_answer(answer: Answer, place: Place, key: str | None) -> StoreError
     if code.startswith("KMS") or code == "InvalidStorageClass":
         return StoreRefused(f"{where}: {answer}; check --with-sse and --storage-class")
     if code == _ARCHIVED:
-        return StoreRefused(
+        return ObjectArchived(
             f"{where} is archived, and cannot be read before the store has restored it: {_HOW_TO_THAW} ({answer})"
         )
     if status in (401, 403):

@@ -92,6 +92,8 @@ class Uploader:
             for chunk in content.chunks():
                 digest.update(chunk)
             return digest.hexdigest() == head.metadata["md5sum"]
+        if head.frozen:
+            return False  # it cannot be read, so nothing is known of it
         checksum = 0
         for chunk in self._store.read(key):
             checksum = crc64nvme(chunk, checksum)
