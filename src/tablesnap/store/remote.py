@@ -41,8 +41,8 @@ from tablesnap.errors import (
 )
 from tablesnap.store.archive import thawing_takes
 from tablesnap.store.keys import require_utf8, shown
-from tablesnap.store.port import Content, Head, Listed
-from tablesnap.store.strides import read_in_strides
+from tablesnap.store.port import READ_SIZE, Content, Head, Listed
+from tablesnap.store.strides import RangeRefused, cut, read_in_strides
 
 if TYPE_CHECKING:
     from obstore import Attributes
@@ -181,12 +181,22 @@ class RemoteStore:
             )
 
     def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """Yield the object, or this range of it, as it arrives: a `STRIDE` at a time."""
+        """Yield the object, or this range of it, as it arrives: a `STRIDE` at a time where the server knows ranges."""
         self._require_key(key)
         if length == 0:
             self.head(key)
         with self._translated(key):
-            yield from read_in_strides(self._store, key, offset, length)
+            try:
+                yield from read_in_strides(self._store, key, offset, length)
+            except RangeRefused:
+                yield from self._read_whole(key, offset, length)
+
+    def _read_whole(self, key: str, offset: int, length: int | None) -> Iterator[bytes]:
+        """Read it without a range, and drop what was not asked for."""
+        left = obstore.head(self._store, key)["size"] - offset
+        if left > 0:
+            pieces = (bytes(piece) for piece in obstore.get(self._store, key).stream(READ_SIZE))
+            yield from cut(pieces, offset, left if length is None else min(left, length))
 
     def list(self, prefix: str) -> Iterator[Listed]:
         """Yield what obstore lists, which ends with `StoreRefused` at a key that it cannot name.

@@ -21,13 +21,14 @@ from obstore.exceptions import BaseError
 from tablesnap.checksum import from_base64
 from tablesnap.errors import AlreadyStored, KeyRefused, NoSuchObject, StoreError, StoreRefused
 from tablesnap.store.keys import require_utf8
-from tablesnap.store.port import READ_SIZE, Content, Head, Listed
+from tablesnap.store.port import Content, Head, Listed
 from tablesnap.store.s3_archive import archived_class, frozen_class
 from tablesnap.store.s3_connection import Connection, Connector, S3Options
 from tablesnap.store.s3_errors import STALE_CREDENTIALS, Answer, RequestUnknown, answer_of, error_of, error_of_answer
 from tablesnap.store.s3_keys import is_plain, require_key
-from tablesnap.store.s3_transfer import LARGEST_PUT, put, put_in_parts, spell_range
-from tablesnap.store.strides import BEYOND_THE_END, STRIDE, read_in_strides
+from tablesnap.store.s3_reading import read_within
+from tablesnap.store.s3_transfer import LARGEST_PUT, put, put_in_parts
+from tablesnap.store.strides import STRIDE, RangeRefused, read_in_strides
 
 __all__ = ["S3Options", "S3Store"]
 
@@ -76,6 +77,7 @@ class S3Store:
         # Whether a store other than Amazon's refuses to create what is there; None until it was tried.
         self._honours_conditions: bool | None = None
         self._first_create = threading.Lock()
+        self._knows_ranges = True  # until an answer shows that they are not answered as they are asked
 
     def check(self, prefix: str = "") -> None:
         """See `Store.check`."""
@@ -136,31 +138,29 @@ class S3Store:
             return
         connection = self._connector.connected()
         self._require_exact(connection, key)
-        if connection.can_move() and is_plain(key):
-            with self._saying(connection, key):
-                yield from read_in_strides(connection.mover(STRIDE), key, offset, length)
-        else:
-            yield from self._get(connection, key, offset, length)
-
-    def _get(self, connection: Connection, key: str, offset: int, length: int | None) -> Iterator[bytes]:
-        asked = {} if offset == 0 and length is None else {"Range": spell_range(offset, length)}
         with self._saying(connection, key):
-            try:
-                body = connection.client.get_object(Bucket=self._bucket, Key=key, **asked)["Body"]
-            except ClientError as error:
-                said = answer_of(error)
-                if said is not None and said.status == BEYOND_THE_END:
+            if self._knows_ranges and connection.can_move() and is_plain(key):
+                try:
+                    yield from read_in_strides(connection.mover(STRIDE), key, offset, length)
                     return
-                raise
-        try:
-            while True:
-                with self._saying(connection, key):
-                    data = body.read(READ_SIZE)
-                if not data:
-                    return
-                yield data
-        finally:
-            body.close()
+                except RangeRefused:
+                    pass  # perhaps there is nothing from there on
+            yield from self._read_within(connection, key, offset, length)
+
+    def _read_within(self, connection: Connection, key: str, offset: int, length: int | None) -> Iterator[bytes]:
+        target = {"Bucket": self._bucket, "Key": key}
+        if offset or length is not None:
+            size = self.head(key).size
+            length = max(0, size - offset) if length is None else min(length, max(0, size - offset))
+        for piece in read_within(connection.client, target, offset, length):
+            if self._knows_ranges and connection.can_move() and is_plain(key):
+                # There was something after all; whoever reads next would ask in vain once more.
+                self._knows_ranges = False
+                log.info(
+                    "%s does not answer ranges as Amazon does; none is asked beyond an object's end from now on",
+                    connection.place.of(None),
+                )
+            yield piece
 
     def list(self, prefix: str) -> Iterator[Listed]:
         """See `Store.list`."""

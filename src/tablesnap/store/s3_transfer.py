@@ -1,4 +1,4 @@
-"""Sending content with boto3 in bounded memory: in one request, or in parts; and how a range is spelt."""
+"""Sending content with boto3 in bounded memory: in one request, or in parts."""
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -137,11 +137,6 @@ def _send_part(client: Any, begun: Mapping[str, str], number: int, body: Slice) 
             **begun, PartNumber=number, Body=body, ChecksumAlgorithm="CRC64NVME", ChecksumCRC64NVME=checksum
         )
     return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumCRC64NVME": checksum}
-
-
-def spell_range(offset: int, length: int | None) -> str:
-    """Spell a range of at least one byte as HTTP does."""
-    return f"bytes={offset}-" + ("" if length is None else str(offset + length - 1))
 
 
 @contextmanager
