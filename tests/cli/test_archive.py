@@ -140,3 +140,25 @@ def test_a_class_that_can_be_read_at_once_is_restored_at_once(bucket: Bucket, tm
 
     assert done.returncode == 0, done.stderr
     assert len(contents(tmp_path / "target")) == FILES
+
+
+def test_a_check_counts_what_cannot_be_read_now(bucket: Bucket) -> None:
+    bucket.past("GLACIER").table(USERS, [1], moment())
+
+    done = bucket.run("tablecheck", bucket.name)
+    asked = json.loads(bucket.run("tablecheck", "--json", bucket.name).stdout.splitlines()[-1])["summary"]
+
+    assert done.stdout.count("archived   ") == FILES
+    assert "5 objects archived, and not readable now" in done.stderr
+    assert (asked["not_readable_now"], asked["faults"]["archived"]) == (FILES, FILES)
+    assert done.returncode == 3
+
+
+def test_a_check_of_what_is_archived_on_purpose_finds_no_fault_and_counts_it(bucket: Bucket) -> None:
+    bucket.past("GLACIER").table(USERS, [1], moment())
+
+    done = bucket.run("tablecheck", "--archive", "--read", bucket.name)
+
+    assert done.returncode == 0, done.stdout
+    # moto says no checksum of the whole object, so that the sizes are its word.
+    assert "5 objects right (5 by size), 5 objects archived, and not readable now; no fault" in done.stderr

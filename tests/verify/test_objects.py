@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 from tests.download.bringing import AT_ONCE, Count
+from tests.stores import Archived
 
 from tablesnap.checksum import crc64nvme
 from tablesnap.download.line import Line
 from tablesnap.rules.points import KeptFile
 from tablesnap.store.memory import MemoryStore
-from tablesnap.store.port import Content
+from tablesnap.store.port import Content, Store
 from tablesnap.verify.digest import understand
 from tablesnap.verify.finding import Kind, Proof
 from tablesnap.verify.objects import ObjectChecker, Verdict
@@ -34,7 +35,7 @@ def put(store: MemoryStore, body: bytes = BODY, name: str = "nb-1-big-Data.db") 
     return KeptFile("/t", name, f"n:/t/{name}", len(body), crc64nvme(body))
 
 
-def check(store: MemoryStore, share: Share, file: KeptFile, digest: KeptFile | None = None) -> Verdict:
+def check(store: Store, share: Share, file: KeptFile, digest: KeptFile | None = None) -> Verdict:
     line = Line(store, Count(), AT_ONCE, threading.Event())
     size = next((listed.size for listed in store.list(file.key) if listed.key == file.key), None)
     return ObjectChecker(line, share).check(file, size, digest)
@@ -137,3 +138,57 @@ def test_on_days_that_follow_each_other_every_sstable_is_read_once_and_as_a_whol
 
     assert sorted(name for day in taken for name in day) == sorted(file.name for file in files)
     assert all(name.replace("Data", "Index") in day for day in taken for name in day)
+
+
+# What is archived.
+
+
+def check_archived(store: Archived, share: Share, file: KeptFile, *, may_be_frozen: bool = False) -> Verdict:
+    line = Line(store, Count(), AT_ONCE, threading.Event())
+    (listed,) = store.list(file.key)
+    checker = ObjectChecker(line, share, may_be_frozen=may_be_frozen)
+    return checker.check(file, listed.size, None, is_archived=bool(listed.archived))
+
+
+@pytest.mark.parametrize("share", [ASK, READ])
+def test_an_object_that_cannot_be_read_now_is_a_fault_that_says_how_to_have_it(
+    store: MemoryStore, share: Share
+) -> None:
+    verdict = check_archived(Archived(store), share, put(store))
+
+    assert (verdict.kind, verdict.proof, verdict.frozen) == (Kind.ARCHIVED, Proof.CHECKSUM, True)
+    assert "GLACIER" in verdict.what
+    assert "--thaw" in verdict.what
+
+
+@pytest.mark.parametrize("share", [ASK, READ])
+def test_what_is_archived_on_purpose_is_right_by_the_stores_word_and_counted(store: MemoryStore, share: Share) -> None:
+    verdict = check_archived(Archived(store), share, put(store), may_be_frozen=True)
+
+    assert verdict == Verdict(len(BODY), Proof.CHECKSUM, frozen=True)
+
+
+def test_what_is_archived_on_purpose_is_damaged_where_the_store_says_so(store: MemoryStore) -> None:
+    file = replace(put(store), checksum=1)
+
+    assert check_archived(Archived(store), ASK, file, may_be_frozen=True).kind == Kind.CHECKSUM
+
+
+def test_an_object_that_was_thawed_is_read_like_any_other(store: MemoryStore) -> None:
+    file = put(store)
+    archived = Archived(store)
+    archived.thaw(file.key, 3)
+
+    assert check_archived(archived, READ, file) == Verdict(len(BODY), Proof.CONTENT)
+
+
+def test_an_object_of_1x_that_cannot_be_read_now_is_a_fault_too(store: MemoryStore) -> None:
+    file = replace(put(store), size=None, checksum=None)
+
+    assert check_archived(Archived(store), ASK, file).kind == Kind.ARCHIVED
+
+
+def test_a_store_that_only_tells_by_refusing_to_read_is_believed(store: MemoryStore) -> None:
+    verdict = check(Archived(store), READ, put(store))
+
+    assert (verdict.kind, verdict.frozen) == (Kind.ARCHIVED, True)

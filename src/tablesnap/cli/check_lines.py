@@ -51,6 +51,7 @@ def checked_json(checked: Checked) -> str:
             "faults": len(checked.findings),
             "objects": {proof.value: count for proof, count in checked.right.items()},
             "read_bytes": checked.read,
+            "not_readable_now": checked.frozen,
             "last_verified": _moment(checked.verified),
             "notes": list(checked.notes),
         }
@@ -67,6 +68,7 @@ def tally_json(tally: Tally) -> str:
                 "faults": {kind.value: count for kind, count in tally.faults.items() if count},
                 "objects": {proof.value: count for proof, count in tally.right.items() if count},
                 "read_bytes": tally.read,
+                "not_readable_now": tally.frozen,
             }
         }
     )

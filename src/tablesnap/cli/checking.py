@@ -102,7 +102,14 @@ class Run:
         self._progress = progress_for(self._screen, f"check of {printable(keys.node)}")
         self._shared.turn_to(self._progress)
         self._progress.begin(sum(files for files, _ in extents), sum(size for _, size in extents))
-        checks = check_all(keys.node, found, self._line, self._options.share, threads=self._options.threads)
+        checks = check_all(
+            keys.node,
+            found,
+            self._line,
+            self._options.share,
+            threads=self._options.threads,
+            may_be_frozen=self._options.archive,
+        )
         try:
             with closing(checks):
                 for (files, size), checked in zip(extents, checks, strict=True):

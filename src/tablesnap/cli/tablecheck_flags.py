@@ -69,6 +69,7 @@ class Options:
     node: str | None  # None: all there are
     path: str | None
     share: Share
+    archive: bool
     threads: int
     against: Against | None
     json: bool
@@ -84,6 +85,9 @@ def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:
         *flags.key_flags(add, "--prefix", "-p"),
         add("--read", action="store_true", help="download every object, and compare all its bytes"),
         add("--sample", metavar="1/N", type=_share, help="download one of N shares, each day another"),
+        add(
+            "--archive", action="store_true", help="files are archived on purpose: what cannot be read now is no fault"
+        ),
     ]
     add = parser.add_argument_group("what is on the disk").add_argument
     actions += [
@@ -137,6 +141,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], now: datetime) -> Opt
         node=given.name or (socket.getfqdn() if against is not None else None),
         path=on_node_or_table(words[1], "PATH") if len(words) > 1 else None,
         share=Share(of=1 if given.read else given.sample or 0, day=now.toordinal()),
+        archive=given.archive,
         threads=given.threads,
         against=against,
         json=given.json,

@@ -29,6 +29,7 @@ class Tally:
     faults: Counter[Kind] = field(default_factory=lambda: Counter(dict.fromkeys(Kind, 0)))
     right: Counter[Proof] = field(default_factory=lambda: Counter(dict.fromkeys(Proof, 0)))
     read: int = 0  # bytes
+    frozen: int = 0  # objects that cannot be read now
     unprotected: float | None = None  # seconds that a file has been so, at most; None: nobody asked
 
     def add(self, checked: Checked) -> None:
@@ -38,6 +39,7 @@ class Tally:
         self.faults.update(finding.kind for finding in checked.findings)
         self.right.update(checked.right)
         self.read += checked.read
+        self.frozen += checked.frozen
 
     def add_unprotected(self, one: Unprotected) -> None:
         """Count one file on the disk."""
@@ -59,5 +61,7 @@ class Tally:
         ]
         if self.read:
             parts.append(f"{spell_size(self.read)} read")
+        if self.frozen:
+            parts.append(f"{spell_count(self.frozen, 'object')} archived, and not readable now")
         faults = self.faults.total()
         return f"{', '.join(parts)}; {spell_count(faults, 'fault') if faults else 'no fault'}"

@@ -59,6 +59,7 @@ def _lines(tally: Tally, now: float) -> Iterator[str]:
             [({}, tally.unprotected)],
         )
     for name, what, value in (
+        ("frozen_objects", "Objects that are archived, and cannot be read now.", tally.frozen),
         ("read_bytes", "Bytes that were downloaded and compared.", tally.read),
         ("duration_seconds", "How long the check took.", now - tally.began),
         ("timestamp_seconds", "When the check ended.", now),

@@ -14,11 +14,12 @@ _AT_ONCE = 4  # histories of which all objects are known at a time
 
 
 def check_all(
-    node: str, found: list[Timeline], line: Line, share: Share, *, threads: int
+    node: str, found: list[Timeline], line: Line, share: Share, *, threads: int, may_be_frozen: bool = False
 ) -> Generator[Checked, None, None]:
     """Yield what a check of each timeline of *node* comes to, in their order; *found* is emptied.
 
-    Objects are asked for by so many *threads*, and those in today's *share* downloaded. Raises `Halted` where the run
+    Objects are asked for by so many *threads*, and those in today's *share* downloaded. What is archived is a fault
+    unless it *may_be_frozen*. Raises `Halted` where the run
     has ended.
     """
     found.reverse()
@@ -27,7 +28,8 @@ def check_all(
         ThreadPoolExecutor(threads, thread_name_prefix="check") as workers,
         ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="history") as histories,
     ):
-        tools = Tools(ProvenStore(line), ObjectChecker(line, share).check, share.takes, line.finished, workers)
+        checker = ObjectChecker(line, share, may_be_frozen=may_be_frozen)
+        tools = Tools(ProvenStore(line), checker, share.takes, line.finished, workers)
 
         def check(timeline: Timeline) -> Checked:
             line.go_on()

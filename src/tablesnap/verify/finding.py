@@ -20,6 +20,7 @@ class Kind(Enum):
     SERIAL = "serial"  # two indexes have one place in the order of restore points
     WRITERS = "writers"  # two daemons wrote by turns
     UNPROTECTED = "unprotected"  # it is live on the disk, and in no restore point
+    ARCHIVED = "archived"  # it is there, and cannot be read before the store has thawed it
     UNCHECKED = "unchecked"  # it could not be found out
 
 

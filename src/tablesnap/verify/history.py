@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from hashlib import blake2b
 
 from tablesnap.catalog.timeline import Timeline
@@ -18,7 +19,7 @@ from tablesnap.store.port import Listed, Store
 from tablesnap.units import spell_count, spell_seconds, spell_utc
 from tablesnap.verify.digest import is_digest
 from tablesnap.verify.finding import Finding, Kind, Proof
-from tablesnap.verify.objects import Verdict
+from tablesnap.verify.objects import ObjectChecker, Verdict
 from tablesnap.verify.order import OrderCheck
 
 _READERS = 4  # of indexes, at a time
@@ -39,6 +40,7 @@ class Checked:
     read: int  # bytes that were downloaded and compared
     verified: datetime | None  # until when the newest restore point was true of which all was found right
     notes: tuple[str, ...] = ()  # what is no fault, and to be known before a restore
+    frozen: int = 0  # objects that are archived, and cannot be read now
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Tools:
     """What all checks of a run share."""
 
     store: Store
-    check: Callable[[KeptFile, int | None, KeptFile | None], Verdict]  # of an object, its size, and Cassandra's digest
+    checker: ObjectChecker
     reads: Callable[[KeptFile], bool]  # whether it is downloaded
     finished: Callable[[int], None]  # told of each object that was there: the bytes that did not have to come
     workers: Executor
@@ -72,6 +74,7 @@ class _Found:
     damages: dict[tuple[Kind, str, str], _Damage] = field(default_factory=dict)  # by kind, path and object
     right: Counter[Proof] = field(default_factory=Counter)
     read: int = 0
+    frozen: int = 0
     verified: datetime | None = None
     lagging: dict[str, list[datetime]] = field(default_factory=dict)  # restore points, by what is to be said of them
 
@@ -118,6 +121,7 @@ class HistoryCheck:
             found.read,
             found.verified,
             tuple(_spell_note(note, moments) for note, moments in sorted(found.lagging.items())),
+            found.frozen,
         )
 
     def _look_at(self, point: RestorePoint) -> None:
@@ -171,8 +175,9 @@ class HistoryCheck:
     ) -> Iterator[tuple[bytes, KeptFile, Verdict]]:
         waiting: deque[tuple[bytes, KeptFile, Future[Verdict]]] = deque()
         for claim, file, digest in claims:
-            size = self._sizes.of(file.key)
-            waiting.append((claim, file, self._tools.workers.submit(self._tools.check, file, size, digest)))
+            size, is_archived = self._sizes.of(file.key)
+            checking = partial(self._tools.checker.check, file, size, digest, is_archived=is_archived)
+            waiting.append((claim, file, self._tools.workers.submit(checking)))
             if len(waiting) > _AHEAD:
                 claim, file, verdict = waiting.popleft()
                 yield claim, file, verdict.result()
@@ -180,12 +185,13 @@ class HistoryCheck:
             yield claim, file, verdict.result()
 
     def _count(self, file: KeptFile, verdict: Verdict) -> None:
-        reads = verdict.size > 0 and self._tools.reads(file)
+        reads = verdict.size > 0 and not verdict.frozen and self._tools.reads(file)
         if reads:
             self._found.read += verdict.size
         if (known := _short(file.key)) in self._counted:
             return
         self._counted.add(known)
+        self._found.frozen += verdict.frozen
         if verdict.kind is None and verdict.proof is not None:
             self._found.right[verdict.proof] += 1
         if verdict.kind is not Kind.LOST:
@@ -244,15 +250,17 @@ class _Sizes:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._sizes: dict[str, dict[str, int]] = {}  # by the key of the directory, then by the rest of the key
+        self._archived: set[str] = set()  # keys
 
-    def of(self, key: str) -> int | None:
-        """Return the size of an object; None if it is not there."""
+    def of(self, key: str) -> tuple[int | None, bool]:
+        """Return the size of an object, None if it is not there, and whether it is archived."""
         directory_key = directory_of(key)
         sizes = self._sizes.get(directory_key)
         if sizes is None:
-            listed = (one for one in self._store.level(directory_key) if isinstance(one, Listed))
+            listed = [one for one in self._store.level(directory_key) if isinstance(one, Listed)]
+            self._archived.update(one.key for one in listed if one.archived)
             sizes = self._sizes[directory_key] = {one.key[len(directory_key) :]: one.size for one in listed}
-        return sizes.get(key[len(directory_key) :])
+        return sizes.get(key[len(directory_key) :]), key in self._archived
 
 
 def _spell_note(note: str, moments: Sequence[datetime]) -> str:

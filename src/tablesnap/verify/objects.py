@@ -1,11 +1,11 @@
 """Check single objects: by what the store says of them, or by their bytes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tablesnap.checksum import crc64nvme, to_hex
 from tablesnap.download.line import Line
-from tablesnap.errors import KeyRefused, NoSuchObject, StoreRefused, StoreUnavailable
+from tablesnap.errors import KeyRefused, NoSuchObject, ObjectArchived, StoreRefused, StoreUnavailable
 from tablesnap.rules.points import KeptFile
 from tablesnap.store.port import Head
 from tablesnap.verify.digest import LONGEST, Digest, HashSum, NumberSum, Sum, understand
@@ -24,39 +24,54 @@ class Verdict:
     kind: Kind | None = None
     what: str = ""
     has_digest: bool = False  # it was compared with Cassandra's digest
+    frozen: bool = False  # it is archived, and cannot be read now
 
 
 class ObjectChecker:
     """Checks objects over one *line* to the store. Safe to use from several threads."""
 
-    def __init__(self, line: Line, share: Share) -> None:
+    def __init__(self, line: Line, share: Share, *, may_be_frozen: bool = False) -> None:
         self._line = line
         self._share = share
+        self._may_be_frozen = may_be_frozen  # what cannot be read now is meant to be so
 
-    def check(self, file: KeptFile, size: int | None, digest: KeptFile | None) -> Verdict:
+    def check(self, file: KeptFile, size: int | None, digest: KeptFile | None, *, is_archived: bool = False) -> Verdict:
         """Check the object of *file*, which has this *size* in the store (None: it is not there).
 
-        With *digest*, Cassandra's own, a Data.db that is downloaded is compared with it. Raises `Halted` where the
-        run has ended.
+        With *digest*, Cassandra's own, a Data.db that is downloaded is compared with it. *is_archived* is what the
+        listing says. Raises `Halted` where the run has ended.
         """
         if size is None:
             return Verdict(kind=Kind.LOST, what="is not in the store")
         if file.size is not None and size != file.size:
             return _other_size(size, file.size)
         try:
+            head = self._head(file.key) if is_archived else None
+            if head is not None and head.frozen:
+                return self._frozen(self._by_word(file, size, head), head)
             if self._share.takes(file):
                 return self._by_content(file, size, digest)
-            return self._by_word(file, size)
+            return self._by_word(file, size, head)
         except NoSuchObject:
             return Verdict(kind=Kind.LOST, what="went from the store while it was checked")
+        except ObjectArchived as error:
+            return Verdict(size, kind=Kind.ARCHIVED, what=str(error), frozen=True)
         except (StoreRefused, StoreUnavailable, KeyRefused) as error:
             return Verdict(kind=Kind.UNCHECKED, what=str(error))
 
-    def _by_word(self, file: KeptFile, size: int) -> Verdict:
-        """Take the store's word."""
+    def _frozen(self, verdict: Verdict, head: Head) -> Verdict:
+        """Say of an object that nobody can read now what the store's word is worth."""
+        if verdict.kind is not None or self._may_be_frozen:
+            return replace(verdict, frozen=True)
+        thawing = ", and is being thawed" if head.is_thawing else ""
+        what = f"is archived ({head.frozen}), cannot be read now{thawing}; tableslurp --thaw DAYS asks for that"
+        return replace(verdict, kind=Kind.ARCHIVED, what=what, frozen=True)
+
+    def _by_word(self, file: KeptFile, size: int, head: Head | None) -> Verdict:
+        """Take the store's word, which it has given already where there is a *head*."""
         if file.checksum is None:
             return Verdict(size, Proof.PRESENCE)  # 1.x wrote no size down: the one we have is the store's own word
-        head = self._head(file.key)
+        head = head or self._head(file.key)
         if head.size != size:
             return _other_size(head.size, size)
         if head.checksum is None:
