@@ -118,7 +118,13 @@ def access_flags(add: AddArgument, *, token: str = "--aws-token", short_names: b
             help="an S3-compatible store, addressed path style (default: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, "
             "then Amazon)",
         ),
-        add("--ca-bundle", metavar="FILE", type=readable_file, help="certificates to trust (default: the system's)"),
+        add(
+            "--ca-bundle",
+            metavar="FILE",
+            type=readable_file,
+            help="certificates to trust (default: AWS_CA_BUNDLE on S3, REQUESTS_CA_BUNDLE, SSL_CERT_FILE, then the "
+            "system's)",
+        ),
     ]
 
 

@@ -8,7 +8,7 @@ import math
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store as Mover
 
 from tablesnap.errors import StoreRefused, StoreUnavailable
+from tablesnap.store.network import Trust, trusted, way_to
 from tablesnap.store.s3_errors import Place, answer_of, error_of, one_line
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Connection:
     def _make_mover(self, largest: int) -> Mover:
         url = urlsplit(self.place.endpoint)
         virtual = not self.custom and "." not in self.place.bucket
-        endpoint = f"{url.scheme}://{self.place.bucket}.{url.netloc}" if virtual else self.place.endpoint.rstrip("/")
+        endpoint = address_of(self.place.endpoint, self.place.bucket, custom=self.custom)
         # Whatever can be said is said, because obstore would take what is not from AWS_* in the environment.
         config: S3Config = {
             "endpoint": endpoint,
@@ -150,6 +151,13 @@ class Connection:
         }
         if self.root_certificates is not None:
             client["root_certificate"] = self.root_certificates
+        if self.place.way.proxy:
+            client["proxy_url"] = self.place.way.proxy
+            if self.root_certificates is not None:
+                client["proxy_ca_certificate"] = self.root_certificates
+        if self.place.way.exception_variable:
+            # By its name: obstore does not take * for an address, and would look for proxies itself without a URL.
+            client["proxy_excludes"] = urlsplit(endpoint).hostname or ""
         try:
             return Mover(
                 self.place.bucket,
@@ -229,23 +237,25 @@ class Connector:
         return session
 
     def _find(self, core: Any, credentials: Any) -> Connection:
-        bundle = self._options.ca_bundle or core.get_config_variable("ca_bundle")
-        certificates = None if bundle is None else read_certificates(bundle)
         region = self._options.region or os.environ.get("AWS_REGION") or core.get_config_variable("region")
         session = boto3.session.Session(botocore_session=core)
         unsigned = Config(s3={"addressing_style": "path"}, signature_version=UNSIGNED)
-        scout = self._client(session, region or DEFAULT_REGION, bundle, unsigned)
-        endpoint = scout.meta.endpoint_url
+        # Only boto3 knows the endpoint: this one is not asked for anything else.
+        endpoint = self._client(session, region or DEFAULT_REGION, Place(self._bucket, ""), unsigned).meta.endpoint_url
         custom = not is_amazon(endpoint)
+        place = self._place(core, endpoint, custom=custom)
+        certificates = read_certificates(place.trust)
         # 0.7.3 had no flag for it, so a line that says nothing of a region must find it out.
-        region = region or self._ask_region(scout, Place(self._bucket, endpoint)) or DEFAULT_REGION
+        if not region:
+            scout = self._client(session, DEFAULT_REGION, place, unsigned)
+            region = self._ask_region(scout, place) or DEFAULT_REGION
         s3: dict[str, Any] = {"addressing_style": "path" if custom else "auto"}
         if urlsplit(endpoint).scheme == "https":
             s3["payload_signing_enabled"] = False  # as for obstore
-        client = self._client(session, region, bundle, Config(s3=s3))
+        client = self._client(session, region, place, Config(s3=s3))
         return Connection(
             options=self._options,
-            place=Place(self._bucket, client.meta.endpoint_url),
+            place=replace(place, endpoint=client.meta.endpoint_url),
             region=region,
             custom=custom,
             client=client,
@@ -253,13 +263,30 @@ class Connector:
             root_certificates=certificates,
         )
 
-    def _client(self, session: Any, region: str, bundle: str | None, config: Config) -> Any:
+    def _place(self, core: Any, endpoint: str, *, custom: bool) -> Place:
+        """Decide how the bucket is reached, and who is trusted there: both libraries are told the same."""
+        way = way_to(address_of(endpoint, self._bucket, custom=custom), os.environ)
+        if urlsplit(endpoint).scheme != "https" and not way.proxy.startswith("https:"):
+            return Place(self._bucket, endpoint, way)
+        named = (
+            ("--ca-bundle", self._options.ca_bundle),
+            ("AWS_CA_BUNDLE", os.environ.get("AWS_CA_BUNDLE")),
+            ("ca_bundle of the profile", core.get_config_variable("ca_bundle")),
+            *((name, os.environ.get(name)) for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")),
+        )
+        return Place(self._bucket, endpoint, way, trusted(named))
+
+    def _client(self, session: Any, region: str, place: Place, config: Config) -> Any:
+        way, bundle = place.way, place.trust.path or None
         base = Config(
             connect_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,
             max_pool_connections=CONNECTIONS,
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
             tcp_keepalive=True,
+            # Never None, which would have boto3 look for a proxy itself.
+            proxies={} if way.is_direct else {"http": way.proxy, "https": way.proxy},
+            proxies_config={"proxy_ca_bundle": bundle} if bundle else None,
             # We send our own checksum, and other S3s know none of those that boto3 would add.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
@@ -321,12 +348,22 @@ def is_amazon(endpoint: str) -> bool:
     return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
 
-def read_certificates(path: str) -> str:
-    """Read a file of trusted certificates, or raise `StoreRefused`."""
+def address_of(endpoint: str, bucket: str, *, custom: bool) -> str:
+    """Return the address that is asked for what is in *bucket*: Amazon has one for each whose name has no dot."""
+    if custom or "." in bucket:
+        return endpoint.rstrip("/")
+    url = urlsplit(endpoint)
+    return f"{url.scheme}://{bucket}.{url.netloc}"
+
+
+def read_certificates(trust: Trust) -> str | None:
+    """Read a file of trusted certificates, or raise `StoreRefused`; None for the system's, which obstore finds."""
+    if not trust.path or trust.is_systems:
+        return None
     try:
-        return Path(path).read_text("utf-8")
+        return Path(trust.path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise StoreRefused(f"the certificates in {path} cannot be read: {error}; check --ca-bundle") from error
+        raise StoreRefused(f"the certificates in {trust} cannot be read: {error}; name a file of them") from error
 
 
 def parse_moment(text: Any) -> datetime:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from botocore.exceptions import (
     ClientError,
     ParamValidationError,
-    SSLError,
+    ProxyConnectionError,
     UnsupportedSignatureVersionError,
     ValidationError,
 )
@@ -26,6 +26,7 @@ from tablesnap.errors import (
 )
 from tablesnap.store.archive import thawing_takes
 from tablesnap.store.keys import shown
+from tablesnap.store.network import DIRECTLY, NOBODY_NAMED, Trust, Way
 
 # Codes as of https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html and as seen on other servers.
 _OUTAGES = {
@@ -64,6 +65,10 @@ _UNNAMEABLE = {
     "XMinioInvalidObjectName",
 }
 _ARCHIVED = "InvalidObjectState"  # of a GET
+# As OpenSSL says it, and rustls.
+_UNTRUSTED = re.compile("CERTIFICATE_VERIFY_FAILED|invalid peer certificate")
+_NOT_LET_IN = re.compile("Tunnel connection failed: 407|proxy authorization required", re.IGNORECASE)
+_PROXY_PASSWORD = "write them into its address, http://NAME:PASSWORD@HOST:PORT"
 _NOT_THERE = {"NoSuchKey", "NotFound", "404", ""}  # a HEAD has no body to say more
 _HOW_TO_THAW = (
     "ask for that with `tableslurp --thaw DAYS`, or `aws s3api restore-object`; from GLACIER it takes "
@@ -85,6 +90,8 @@ class Place:
 
     bucket: str
     endpoint: str
+    way: Way = DIRECTLY
+    trust: Trust = NOBODY_NAMED
 
     def of(self, key: str | None) -> str:
         """Name the object, or the bucket if *key* is None, and the endpoint."""
@@ -161,6 +168,8 @@ def error_of_answer(answer: Answer, place: Place, key: str | None) -> StoreError
         return ObjectArchived(
             f"{where} is archived, and cannot be read before the store has restored it: {_HOW_TO_THAW} ({answer})"
         )
+    if status == 407:
+        return StoreRefused(f"{where}{place.way}: the proxy wants a name and a password; {_PROXY_PASSWORD}")
     if status in (401, 403):
         return StoreRefused(
             f"{where}: access was denied ({answer}); check what these credentials may do in this bucket"
@@ -174,11 +183,18 @@ def error_of(error: BaseException, place: Place, key: str | None) -> StoreError:
     if answer is not None:
         return error_of_answer(answer, place, key)
     where = place.of(key)
-    said = one_line(str(error).partition("\n\nDebug source:")[0])
+    # boto3 says of a proxy that it could not be reached, and keeps to itself that it was, and what it said.
+    cause = f": {error.kwargs.get('error')}" if isinstance(error, ProxyConnectionError) else ""
+    said = one_line(str(error).partition("\n\nDebug source:")[0] + cause)
     if isinstance(error, (ParamValidationError, ValidationError, UnsupportedSignatureVersionError)):
         return StoreRefused(f"{where}: the request makes no sense to boto3: {said}")
-    if isinstance(error, SSLError) and "CERTIFICATE_VERIFY_FAILED" in said:
-        return StoreRefused(f"{where}: its certificate is not trusted ({said}); name its authority with --ca-bundle")
+    if _UNTRUSTED.search(said):
+        return StoreRefused(
+            f"{where}{place.way}: its certificate is not trusted ({said}); name its authority with --ca-bundle, as it "
+            f"is not in {place.trust}"
+        )
     if "redirect without LOCATION" in said:
         return StoreRefused(f"{where} is in another region; name it with --aws-region, or leave that out")
-    return StoreUnavailable(f"{where} does not answer: {said}")
+    if _NOT_LET_IN.search(said):
+        return StoreRefused(f"{where}{place.way}: the proxy wants a name and a password ({said}); {_PROXY_PASSWORD}")
+    return StoreUnavailable(f"{where} does not answer{place.way}: {said}")
