@@ -49,6 +49,12 @@ def test_without_flags_all_defaults_are_those_of_0_7_3(places: Path) -> None:
     assert settings.paths == (str(places / "one"),)
 
 
+def test_who_pays_and_who_may_have_the_objects_is_told_to_the_store(places: Path) -> None:
+    store = parse(["--request-payer", "--acl", "bucket-owner-full-control", "bucket", "one"], {}).store
+
+    assert (store.request_payer, store.acl) == (True, "bucket-owner-full-control")
+
+
 def test_every_long_flag_of_the_predecessor_keeps_its_meaning(places: Path) -> None:
     line = (
         "--aws-key K --aws-secret S --aws-token T --aws-region eu-south-1 --recursive --auto-add --backup "
@@ -286,6 +292,8 @@ def test_a_session_token_is_not_taken_for_another_pair_of_keys(places: Path) -> 
         ("bucket one -n", ["-n needs a value"]),
         ("-e -tmp bucket one", ["-e needs a value", "-e="]),
         ("-R --storage-class STANDARD_IA bucket one", ["REDUCED_REDUNDANCY", "STANDARD_IA"]),
+        ("--acl public-read bucket one", ["--acl", "bucket-owner-full-control"]),
+        ("--request-payer=requester bucket one", ["--request-payer takes no value"]),
         ("--storage-class GLACIER bucket one", ["--storage-class GLACIER", "3 to 5 hours", "--archive", "GLACIER_IR"]),
         ("--storage-class DEEP_ARCHIVE bucket one", ["DEEP_ARCHIVE", "12 hours", "--archive"]),
         ("--storage-class Archive az://c one", ["Archive", "15 hours", "--archive"]),

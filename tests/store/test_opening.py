@@ -50,6 +50,8 @@ def test_each_kind_of_address_opens_its_kind_of_store_without_asking_it_anything
         (StoreOptions(access_key="AKIA", secret_key="secret"), "-k"),
         (StoreOptions(session_token="token"), "--aws-token"),
         (StoreOptions(region="eu-west-1"), "--aws-region"),
+        (StoreOptions(acl="private"), "--acl"),
+        (StoreOptions(request_payer=True), "--request-payer"),
     ],
 )
 def test_what_only_s3_understands_is_refused_elsewhere_and_names_its_flag(

@@ -331,6 +331,49 @@ def test_what_is_standard_has_the_stores_own_class_whatever_was_asked_for(moto_e
     assert b"".join(store.read(key)) == b"index"
 
 
+def refuse_who_does_not_pay(request: Request) -> Reply | None:
+    return None if "x-amz-request-payer" in request.headers else Reply(403, "AccessDenied")
+
+
+def test_a_bucket_whose_owner_does_not_pay_is_used_by_who_offers_to(moto_endpoint: S3Server) -> None:
+    bucket = new_bucket(moto_endpoint)
+    with proxy(moto_endpoint, refuse_who_does_not_pay) as between:
+        with pytest.raises(StoreRefused, match="access was denied"):
+            store_of(between, bucket).create("poor", Content.of(b"rows"))
+        store = store_of(between, bucket, request_payer=True)
+        large = store_of(between, bucket, request_payer=True, multipart_above=0)
+
+        store.check()
+        store.create("obstore", Content.of(b"rows"))
+        store.create("boto//3", Content.of(b"rows"))
+        large.create("parts", Content.of(b"rows"))
+        read = {listed.key: b"".join(store.read(listed.key)) for listed in store.list("")}
+        store.delete(["obstore", "boto//3"])
+
+    assert read == dict.fromkeys(("obstore", "boto//3", "parts"), b"rows")
+
+
+def refuse_without_acl(request: Request) -> Reply | None:
+    creates = request.call in ("PutObject", "CreateMultipartUpload")
+    is_given = request.headers.get("x-amz-acl") == "bucket-owner-full-control"
+    return Reply(403, "AccessDenied") if creates and not is_given else None
+
+
+def test_an_acl_goes_with_every_object(moto_endpoint: S3Server, tmp_path: Path) -> None:
+    bucket = new_bucket(moto_endpoint)
+    acl = "bucket-owner-full-control"
+    with proxy(moto_endpoint, refuse_without_acl) as between:
+        with pytest.raises(StoreRefused, match="access was denied"):
+            store_of(between, bucket).create("without", Content.of(b"rows"))
+
+        store_of(between, bucket, acl=acl).check()
+        store_of(between, bucket, acl=acl).create("memory", Content.of(b"rows"))
+        store_of(between, bucket, acl=acl).create("file", file_content(tmp_path / "f", b"rows"))
+        store_of(between, bucket, acl=acl, multipart_above=0).create("parts", Content.of(b"rows"))
+
+    assert {listed.key for listed in store_of(moto_endpoint, bucket).list("")} >= {"memory", "file", "parts"}
+
+
 def test_an_archived_object_is_refused_with_what_to_do_and_how_long_it_takes(moto_endpoint: S3Server) -> None:
     store = store_of(moto_endpoint, new_bucket(moto_endpoint), storage_class="GLACIER")
     store.create("data", Content.of(b"rows"))

@@ -21,6 +21,8 @@ KMS_KEY = re.compile(
     re.IGNORECASE,
 )
 SSE_S3 = "AES256"
+# Not those that let everybody read: https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#canned-acl
+ACLS = ("bucket-owner-full-control", "bucket-owner-read", "private")
 RRS = "REDUCED_REDUNDANCY"
 SMALLEST_PART = 5  # MiB, S3's own limit, as is the next
 LARGEST_PART = 5120
@@ -125,6 +127,7 @@ def access_flags(add: AddArgument, *, token: str = "--aws-token", short_names: b
             help="certificates to trust (default: AWS_CA_BUNDLE on S3, REQUESTS_CA_BUNDLE, SSL_CERT_FILE, then the "
             "system's)",
         ),
+        add("--request-payer", action="store_true", help="pay for requests to a bucket whose owner does not"),
     ]
 
 
@@ -142,6 +145,9 @@ def upload_flags(add: AddArgument) -> list[argparse.Action]:
             "--archive",
             action="store_true",
             help="take a --storage-class whose objects cannot be read for hours: each restore must thaw them first",
+        ),
+        add(
+            "--acl", choices=ACLS, help="who may have the objects: for a bucket of another account (default: none sent)"
         ),
         add(
             "--with-sse",
@@ -196,6 +202,7 @@ def reading_options(given: argparse.Namespace, environ: Mapping[str, str]) -> St
         region=given.aws_region or None,
         endpoint_url=given.endpoint_url,
         ca_bundle=given.ca_bundle,
+        request_payer=given.request_payer,
     )
 
 

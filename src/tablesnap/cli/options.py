@@ -51,6 +51,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
     store = replace(
         flags.reading_options(given, environ),
         storage_class=flags.storage_class(given, bucket.scheme if bucket is not None else ""),
+        acl=given.acl,
         encryption=given.with_sse,
         multipart_above=flags.mebibytes(given.max_upload_size),
         part_size=flags.mebibytes(given.multipart_chunk_size),

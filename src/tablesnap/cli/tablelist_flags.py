@@ -65,7 +65,8 @@ class Options:
             "--aws-region": self.store.region,
             "--ca-bundle": self.store.ca_bundle,
         }
-        return tuple(word for flag, value in given.items() if value for word in (flag, value))
+        pays = ("--request-payer",) if self.store.request_payer else ()
+        return (*pays, *(word for flag, value in given.items() if value for word in (flag, value)))
 
 
 def make_parser() -> tuple[flags.Parser, list[argparse.Action]]:

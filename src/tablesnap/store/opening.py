@@ -37,6 +37,8 @@ class StoreOptions:
     endpoint_url: str | None = None
     ca_bundle: str | None = None
     storage_class: str | None = None
+    request_payer: bool = False  # we pay for requests to a bucket whose owner does not
+    acl: str | None = None  # a canned one, for every object
     encryption: str | None = None  # "AES256": with the store's own key (SSE-S3); else the id of a KMS key
     multipart_above: int = 5120 * MIB  # bytes; larger objects are sent in parts
     part_size: int = 256 * MIB
@@ -133,6 +135,8 @@ def _refuse_s3_words(scheme: str, options: StoreOptions) -> None:
     keys = (options.access_key, options.secret_key, options.session_token)
     _refuse(any(key is not None for key in keys), f"{scheme}: takes no AWS keys; leave out -k, -s and --aws-token")
     _refuse(options.encryption is not None, f"{scheme}: cannot encrypt on request; leave out --with-sse")
+    _refuse(options.acl is not None, f"{scheme}: has no ACL for each object; leave out --acl")
+    _refuse(options.request_payer, f"{scheme}: does not ask who pays; leave out --request-payer")
     _refuse(options.region is not None, f"{scheme}: has no regions to choose from; leave out --aws-region")
 
 

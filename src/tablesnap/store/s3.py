@@ -294,7 +294,7 @@ class S3Store:
             ) from error
 
     def _transmit(self, connection: Connection, new: NewObject, *, conditional: bool) -> None:
-        if new.content.size <= self._multipart_above and connection.can_move() and new.is_plain():
+        if new.content.size <= self._multipart_above and connection.can_put() and new.is_plain():
             self._move(connection, new, conditional=conditional)
             return
         target = {"Bucket": self._bucket, "Key": new.key}

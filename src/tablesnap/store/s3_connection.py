@@ -68,6 +68,8 @@ class S3Options:
     endpoint_url: str | None = None
     ca_bundle: str | None = None
     storage_class: str | None = None
+    request_payer: bool = False
+    acl: str | None = None
     encryption: str | None = None  # None, "AES256", or the id of a KMS key
     multipart_above: int = 5 << 30  # bytes
     part_size: int = 256 << 20
@@ -75,6 +77,8 @@ class S3Options:
     def write_arguments(self) -> dict[str, str]:
         """Return what boto3 is told whenever an object is begun."""
         arguments = {"StorageClass": self.storage_class} if self.storage_class else {}
+        if self.acl:
+            arguments["ACL"] = self.acl
         if self.encryption == "AES256":
             return {**arguments, "ServerSideEncryption": "AES256"}
         if self.encryption:
@@ -109,6 +113,10 @@ class Connection:
         plain_name = not self.place.bucket.startswith("arn:") and not self.place.bucket.endswith("--x-s3")
         return plain_name and not any(name in os.environ for name in OBSTORE_ENVIRONMENT)
 
+    def can_put(self) -> bool:
+        """Tell whether obstore would create exactly what boto3 would: it has no word for an ACL."""
+        return self.can_move() and self.options.acl is None
+
     def mover(self, size: int) -> Mover:
         """Return obstore's client for objects of this size.
 
@@ -136,7 +144,7 @@ class Connection:
             "unsigned_payload": url.scheme == "https",
             "skip_signature": False,
             "s3_express": False,
-            "request_payer": False,
+            "request_payer": self.options.request_payer,
             "disable_tagging": False,
         }
         encryption = self.options.write_arguments()
@@ -291,13 +299,16 @@ class Connector:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
-        return session.client(
+        client = session.client(
             "s3",
             region_name=region,
             endpoint_url=self._options.endpoint_url,
             verify=bundle,
             config=base.merge(config),
         )
+        if self._options.request_payer:
+            client.meta.events.register("provide-client-params.s3", offer_to_pay)
+        return client
 
     def _ask_region(self, scout: Any, place: Place) -> str | None:
         """Ask the bucket where it is: the answer has it even where it says 301 or 403."""
@@ -354,6 +365,15 @@ def address_of(endpoint: str, bucket: str, *, custom: bool) -> str:
         return endpoint.rstrip("/")
     url = urlsplit(endpoint)
     return f"{url.scheme}://{bucket}.{url.netloc}"
+
+
+def offer_to_pay(params: dict[str, Any], model: Any, **_: Any) -> dict[str, Any]:
+    """Say in every request that has a word for it that we pay: the owner of a bucket may refuse all others.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/ObjectsinRequesterPaysBuckets.html
+    """
+    has_word = model.input_shape is not None and "RequestPayer" in model.input_shape.members
+    return {**params, "RequestPayer": "requester"} if has_word else params
 
 
 def read_certificates(trust: Trust) -> str | None:
