@@ -203,7 +203,52 @@ def test_a_column_that_was_dropped_comes_back_from_a_table_beside(host: Host, tm
     assert any(row["old"] == "kept" for row in then)
 
 
-def test_a_column_of_another_type_is_seen_before_it_shows_wrong_bytes(host: Host, tmp_path: Path) -> None:
+def test_a_column_of_another_type_is_refused_or_shows_wrong_bytes(host: Host, tmp_path: Path) -> None:
+    node = host.node
+    node.execute("CREATE TABLE shop.remade (p int PRIMARY KEY, x int, y text)")
+    node.execute("INSERT INTO shop.remade (p, x, y) VALUES (1, 65, 'y')")
+    accident = Accident(host, "remade", tmp_path / "new")
+    node.execute("DROP TABLE shop.remade")
+    node.execute("CREATE TABLE shop.remade (p int PRIMARY KEY, x text, y text)")
+    node.execute("INSERT INTO shop.remade (p, x, y) VALUES (2, 'x', 'y')")
+    node.nodetool("flush", "shop", "remade")
+    restore, _, bring = blocks(WHOLE)
+
+    with pytest.raises(Failed) as refused:
+        accident.type(restore)
+    [now_in] = node.table_directories("shop", "remade")
+    said = re.sub(r"\s+", " ", str(refused.value))
+    assert f"has other types in {now_in}: column x was int and is text now" in said
+    assert not [*accident.new.rglob("*.db")]
+
+    accident.type(restore.replace("tableslurp ", "tableslurp --allow-other-types "))
+    accident.type(bring)
+    wrong = [{"p": 1, "x": "\0\0\0A", "y": "y"}, {"p": 2, "x": "x", "y": "y"}]
+    assert rows_of(node, "remade") == wrong, "it is no longer so that an import shows wrong bytes"
+
+    lines = blocks(BESIDE)[0].splitlines()
+    lines.insert(3, "sed -i 's/x text/x int/' $NEW/$BESIDE.cql")
+    accident.type(lines)
+    assert rows_of(node, "remade_restored") == [{"p": 1, "x": 65, "y": "y"}]
+
+
+def test_a_column_that_was_dropped_is_said_where_nothing_live_has_it(host: Host, tmp_path: Path) -> None:
+    node = host.node
+    node.execute("CREATE TABLE shop.lessened (p int PRIMARY KEY, x int, old text)")
+    node.execute("INSERT INTO shop.lessened (p, x, old) VALUES (1, 1, 'old')")
+    accident = Accident(host, "lessened", tmp_path / "new")
+    node.execute("ALTER TABLE shop.lessened DROP old")
+    node.execute("TRUNCATE shop.lessened")  # a compaction goes on naming what was dropped
+    node.execute("INSERT INTO shop.lessened (p, x) VALUES (2, 2)")
+    node.nodetool("flush", "shop", "lessened")
+
+    said = accident.type(blocks(WHOLE)[0])
+
+    assert "has column old. An import leaves out what was dropped" in re.sub(r"\s+", " ", said)
+
+
+def test_a_column_of_another_type_is_seen_before_anything_is_flushed(host: Host, tmp_path: Path) -> None:
+    """What the table has in memory alone, tableslurp does not see."""
     node = host.node
     node.execute("CREATE TABLE shop.retyped (p int PRIMARY KEY, x int)")
     node.execute("INSERT INTO shop.retyped (p, x) VALUES (1, 65)")
