@@ -1,18 +1,26 @@
 """The command as a process of its own, and what it says."""
 
+import atexit
+import functools
 import os
+import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.cli import forking
 
 import tablesnap
 
 SOURCE = str(Path(tablesnap.__file__).parents[1])
 CONSOLE_SCRIPT = "import sys; from tablesnap.cli.tablesnap import main; sys.exit(main())"
 UNANSWERED = 150.0  # seconds after which a test that hangs fails
+_OF_THE_INTERPRETER = ("PYTHON", "LANG", "LC_")  # what it reads when it starts
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -27,9 +35,57 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
-    command = [sys.executable, "-c", CONSOLE_SCRIPT, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment(**more), timeout=UNANSWERED)
+    """Run the daemon's command to its end."""
+    return ended("tablesnap", *arguments, **more)
+
+
+def ended(command: str, *arguments: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, with *more* in its environment."""
+    words = [str(one) for one in arguments]
+    if any(name.startswith(_OF_THE_INTERPRETER) for name in more):
+        line = [sys.executable, "-c", f"import sys; from tablesnap.cli.{command} import main; sys.exit(main())", *words]
+        return subprocess.run(line, capture_output=True, text=True, env=environment(**more), timeout=UNANSWERED)
+    return _forks().run(command, words, environment(**more))
+
+
+class _Forks:
+    """The process that forks commands; see `forking`."""
+
+    def __init__(self) -> None:
+        self._asks, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._asks.settimeout(UNANSWERED)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, forking.__file__, str(theirs.fileno())],
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                process_group=0,  # of the command that hangs, too
+            )
+        atexit.register(self._end)
+
+    def run(self, command: str, arguments: Sequence[str], own: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        with tempfile.NamedTemporaryFile() as output, tempfile.NamedTemporaryFile() as errors:
+            asked = forking.Asked(command, arguments, own, os.getcwd(), output.name, errors.name)
+            self._asks.send(asked.spell())
+            try:
+                code = int(self._asks.recv(100))
+            except TimeoutError:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                _forks.cache_clear()
+                raise
+            said = [one.read().decode().replace("\r\n", "\n") for one in (output, errors)]
+        return subprocess.CompletedProcess([command, *arguments], code, *said)
+
+    def _end(self) -> None:
+        self._asks.close()
+        self._process.wait()
+
+
+@functools.cache
+def _forks() -> _Forks:
+    return _Forks()
 
 
 class Running:

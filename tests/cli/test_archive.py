@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.catalog.stored import Past
-from tests.cli.process import UNANSWERED, environment
+from tests.cli.process import ended
 from tests.s3_servers import S3Server
 
 from tablesnap.store.s3 import S3Options, S3Store
@@ -41,16 +40,9 @@ class Bucket:
 
     def run(self, command: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run the command to its end."""
-        script = f"import sys; from tablesnap.cli.{command} import main; sys.exit(main())"
         access = ("--endpoint-url", self.server.endpoint_url, "--aws-region", "us-east-1", "-n", "node1")
         keys = {"AWS_ACCESS_KEY_ID": self.server.access_key, "AWS_SECRET_ACCESS_KEY": self.server.secret_key}
-        return subprocess.run(
-            [sys.executable, "-c", script, *access, *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            env=environment(**keys),
-            timeout=UNANSWERED,
-        )
+        return ended(command, *access, *arguments, **keys)
 
 
 @pytest.fixture

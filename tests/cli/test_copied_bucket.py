@@ -4,13 +4,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from tests.catalog.stored import Past
-from tests.cli.process import UNANSWERED, environment
+from tests.cli.process import ended
 
 NOW = datetime.now(UTC).replace(microsecond=250_000)
 DATA = "/var/lib/cassandra/data"
@@ -18,9 +17,7 @@ USERS = f"{DATA}/shop/users-{'5a1c395e' * 4}"
 
 
 def run(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    program = f"import sys; from tablesnap.cli.{command} import main; sys.exit(main())"
-    line = [sys.executable, "-c", program, "-n", "node1", *arguments]
-    return subprocess.run(line, capture_output=True, text=True, env=environment(COLUMNS="80"), timeout=UNANSWERED)
+    return ended(command, "-n", "node1", *arguments, COLUMNS="80")
 
 
 @pytest.fixture

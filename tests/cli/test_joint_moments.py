@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,12 +9,10 @@ from typing import Any
 
 import pytest
 from tests.catalog.stored import Past
-from tests.cli.process import UNANSWERED, environment
+from tests.cli.process import ended
 
 from tablesnap.units import spell_utc
 
-TABLESLURP = "import sys; from tablesnap.cli.tableslurp import main; sys.exit(main())"
-TABLELIST = "import sys; from tablesnap.cli.tablelist import main; sys.exit(main())"
 NOW = datetime.now(UTC).replace(microsecond=0)
 DATA = "/var/lib/cassandra/data"
 COLUMNS, TABLES, KEYSPACES, TYPES = (
@@ -40,10 +37,9 @@ def known(past: Past, directory: str, generation: int, taken_at: float, until: f
     past.point({directory: files}, second(taken_at), seen_at=second(until), until=second(until))
 
 
-def run(*arguments: str | Path, command: str = TABLESLURP) -> subprocess.CompletedProcess[str]:
-    flags = ["-r"] if command == TABLESLURP else []
-    words = [sys.executable, "-c", command, "-n", "node1", *flags, *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, env=environment(COLUMNS="1000"), timeout=UNANSWERED)
+def run(*arguments: str | Path, command: str = "tableslurp") -> subprocess.CompletedProcess[str]:
+    flags = ["-r"] if command == "tableslurp" else []
+    return ended(command, "-n", "node1", *flags, *arguments, COLUMNS="1000")
 
 
 def plan_of(*arguments: str | Path) -> Mapping[str, Any]:
@@ -232,8 +228,8 @@ def test_tablelist_shows_of_the_schema_what_a_restore_takes(past: Past, bucket: 
     known(past, USERS, 1, 110, 115)
     at = spell_utc(second(130))
 
-    listed = run("--json", "--at", at, bucket, DATA, command=TABLELIST)
-    shown = run("--at", at, bucket, DATA, command=TABLELIST)
+    listed = run("--json", "--at", at, bucket, DATA, command="tablelist")
+    shown = run("--at", at, bucket, DATA, command="tablelist")
 
     lines = {
         line["name"].rpartition("/")[2].partition("-")[0]: line for line in map(json.loads, listed.stdout.splitlines())
@@ -251,7 +247,7 @@ def test_tablelist_says_where_the_schema_is_of_no_one_moment(past: Past, bucket:
     past.table(COLUMNS, [1], second(0))
     past.table(TABLES, [1], second(10))
 
-    done = run("--at", "0s ago", bucket, DATA, command=TABLELIST)
+    done = run("--at", "0s ago", bucket, DATA, command="tablelist")
 
     assert "at no moment all tables of system_schema are known" in done.stderr
 

@@ -1,23 +1,19 @@
 """What is behind symbolic links is checked and restored with the rest of its node."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from tests.cli.process import UNANSWERED, environment
+from tests.cli.process import ended
 from tests.daemon.fake_cassandra import Table
 from tests.daemon.table_points import directory_below, following, wait_for_live
 
 from tablesnap.store.file import FileStore
 
-COMMAND = "import sys; from tablesnap.cli.{0} import main; sys.exit(main())"
-
 
 def run(command: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    line = [sys.executable, "-c", COMMAND.format(command), *map(str, arguments)]
-    return subprocess.run(line, capture_output=True, text=True, env=environment(), timeout=UNANSWERED)
+    return ended(command, *arguments)
 
 
 @pytest.fixture

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 from tests.catalog.stored import Past
-from tests.cli.process import UNANSWERED, environment
+from tests.cli.process import UNANSWERED, ended, environment
 
-TABLELIST = "import sys; from tablesnap.cli.tablelist import main; sys.exit(main())"
 NOW = datetime.now(UTC).replace(microsecond=0)
 DATA = "/var/lib/cassandra/data"
 USERS = f"{DATA}/shop/users-{'5a1c395e' * 4}"
@@ -74,8 +73,7 @@ def ago(**before: float) -> datetime:
 
 def report(tmp_path: Path, *more: str) -> subprocess.CompletedProcess[str]:
     """Have a page written of the bucket."""
-    command = [sys.executable, "-c", TABLELIST, f"--report={tmp_path}/page.html", *more, f"file://{tmp_path}/bucket"]
-    return subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=UNANSWERED)
+    return ended("tablelist", f"--report={tmp_path}/page.html", *more, f"file://{tmp_path}/bucket")
 
 
 @pytest.fixture

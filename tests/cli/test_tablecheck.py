@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from tests.catalog.stored import Past
-from tests.cli.process import UNANSWERED, environment, running
+from tests.cli.process import UNANSWERED, ended, environment, running
 from tests.daemon.fake_cassandra import Table
 from tests.daemon.harness import Bucket
 from tests.daemon.table_points import directory_below, following, wait_for_live
@@ -44,8 +44,7 @@ def ago(**before: float) -> datetime:
 
 def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
-    command = [sys.executable, "-c", TABLECHECK, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment(**more), timeout=UNANSWERED)
+    return ended("tablecheck", *arguments, **more)
 
 
 def lines_of(done: subprocess.CompletedProcess[str]) -> list[Mapping[str, Any]]:

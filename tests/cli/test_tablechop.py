@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.catalog.stored import Past
-from tests.cli.process import UNANSWERED, environment
+from tests.cli.process import ended
 from tests.s3_servers import S3Server, dating_server
 
 from tablesnap.cli.tablechop_flags import parse
@@ -19,7 +18,6 @@ from tablesnap.errors import UsageError
 from tablesnap.rules.keys import is_index
 from tablesnap.store.s3 import S3Options, S3Store
 
-TABLECHOP = "import sys; from tablesnap.cli.tablechop import main; sys.exit(main())"
 NOW = datetime.now(UTC).replace(microsecond=0)
 DATA = "/var/lib/cassandra/data"
 USERS = f"{DATA}/shop/users-{'5a1c395e' * 4}"
@@ -32,8 +30,7 @@ def ago(**before: float) -> datetime:
 
 def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run the command to its end, for node1."""
-    command = [sys.executable, "-c", TABLECHOP, "-n", "node1", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment(**more), timeout=UNANSWERED)
+    return ended("tablechop", "-n", "node1", *arguments, **more)
 
 
 def lines_of(done: subprocess.CompletedProcess[str]) -> list[Mapping[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.catalog.stored import Past
-from tests.cli.process import UNANSWERED, environment
+from tests.cli.process import ended, environment
 from tests.golden.stored import bucket_of_1x, put_into
 
 from tablesnap.rules.late import Late
@@ -29,8 +29,7 @@ def ago(**before: float) -> datetime:
 
 def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
-    command = [sys.executable, "-c", TABLELIST, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment(**more), timeout=UNANSWERED)
+    return ended("tablelist", *arguments, **more)
 
 
 def lines_of(done: subprocess.CompletedProcess[str]) -> list[Mapping[str, Any]]:

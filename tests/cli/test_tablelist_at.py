@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,10 +9,8 @@ from typing import Any
 
 import pytest
 from tests.catalog.stored import Past
-from tests.cli.process import UNANSWERED, environment
+from tests.cli.process import ended
 
-TABLELIST = "import sys; from tablesnap.cli.tablelist import main; sys.exit(main())"
-TABLESLURP = "import sys; from tablesnap.cli.tableslurp import main; sys.exit(main())"
 NOW = datetime.now(UTC).replace(microsecond=250_000)
 DATA = "/var/lib/cassandra/data"
 USERS = f"{DATA}/shop/users-{'5a1c395e' * 4}"
@@ -28,11 +25,9 @@ def spell(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S.%f}"
 
 
-def run(*arguments: str, program: str = TABLELIST, columns: int = 80) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, command: str = "tablelist", columns: int = 80) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    command = [sys.executable, "-c", program, *arguments]
-    env = environment(COLUMNS=str(columns))
-    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=UNANSWERED)
+    return ended(command, *arguments, COLUMNS=str(columns))
 
 
 def lines_of(done: subprocess.CompletedProcess[str]) -> list[Mapping[str, Any]]:
@@ -147,7 +142,7 @@ def test_it_is_what_tableslurp_takes(past: Past, bucket: str, tmp_path: Path) ->
 
     listed = lines_of(run("--json", "--at", "3h ago", bucket, DATA))
     restored = run(
-        "-r", "--dry-run", "--json", "-n", "node1", "--at", "3h ago", bucket, DATA, str(tmp_path), program=TABLESLURP
+        "-r", "--dry-run", "--json", "-n", "node1", "--at", "3h ago", bucket, DATA, str(tmp_path), command="tableslurp"
     )
 
     chosen = json.loads(restored.stdout)["plan"]["restore_points"]

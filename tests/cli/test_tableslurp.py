@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests.catalog.stored import OWNER, Past
-from tests.cli.process import UNANSWERED, environment
+from tests.cli.process import UNANSWERED, ended, environment
 from tests.golden import stored as golden
 from tests.waiting import wait_until
 
@@ -38,8 +38,7 @@ def spelt(moment: datetime) -> str:
 
 def run(*arguments: str | Path, node: str = "node1", **more: str) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
-    command = [sys.executable, "-c", TABLESLURP, "-n", node, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment(**more), timeout=UNANSWERED)
+    return ended("tableslurp", "-n", node, *arguments, **more)
 
 
 def contents(directory: Path) -> dict[str, bytes]:

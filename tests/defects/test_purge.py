@@ -2,20 +2,18 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from tests.catalog.stored import Past
-from tests.cli.process import UNANSWERED, environment
+from tests.cli.process import ended
 from tests.golden.stored import DATA, NODE, blob, bucket_of_1x
 from tests.s3_servers import Reply, S3Server, proxy
 
 from tablesnap.rules.keys import is_index
 
-TABLECHOP = "import sys; from tablesnap.cli.tablechop import main; sys.exit(main())"
 NOW = datetime.now(UTC).replace(microsecond=0)
 USERS = f"{DATA}/shop/users-{'5a1c395e' * 4}"
 ORDERS = f"{DATA}/shop/orders-{'0b1c395e' * 4}"
@@ -28,8 +26,7 @@ def ago(**before: float) -> datetime:
 
 
 def run(*arguments: str, node: str = "node1", **more: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", TABLECHOP, "-n", node, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment(**more), timeout=UNANSWERED)
+    return ended("tablechop", "-n", node, *arguments, **more)
 
 
 class Golden:

@@ -1,27 +1,24 @@
 """Restores over a connection that drops, and the defects of 1.x's restore that have to do with one."""
 
 import subprocess
-import sys
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
 import pytest
 from tests.catalog.stored import Past
-from tests.cli.process import UNANSWERED, environment
+from tests.cli.process import ended
 from tests.daemon.harness import Bucket
 from tests.endpoint import S3Server, free_port
 from tests.faults.proxy import Fate, Reply, Request, proxy
 
-TABLESLURP = "import sys; from tablesnap.cli.tableslurp import main; sys.exit(main())"
 USERS = f"/var/lib/cassandra/data/shop/users-{'5a1c395e' * 4}"
 
 
 def slurp(bucket: Bucket, target: Path) -> subprocess.CompletedProcess[str]:
     """Restore the table to *target*."""
-    command = [sys.executable, "-c", TABLESLURP, "-n", "node1", *bucket.arguments, bucket.url, USERS, str(target)]
-    more = {**bucket.environment, "COLUMNS": "1000"}
-    return subprocess.run(command, capture_output=True, text=True, env=environment(**more), timeout=UNANSWERED)
+    words = ("-n", "node1", *bucket.arguments, bucket.url, USERS, str(target))
+    return ended("tableslurp", *words, **bucket.environment, COLUMNS="1000")
 
 
 @pytest.fixture

@@ -1,0 +1,90 @@
+"""A process that has loaded all commands, and forks one for each that it is asked for: ``forking.py DESCRIPTOR``.
+
+Loading takes ten times as long as most of them do. What is forked has arguments, an environment and a directory of its
+own, and ends as the interpreter ends. It does not show what a command loads, nor that it hides its own secrets.
+"""
+
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import socket
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+_LINE = 1 << 20  # bytes
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A command to run."""
+
+    command: str
+    arguments: Sequence[str]
+    environment: dict[str, str]
+    directory: str
+    output: str  # path of the file for its standard output
+    errors: str  # and of that for its standard error
+
+    def spell(self) -> bytes:
+        """Return a message that asks for it."""
+        return json.dumps(asdict(self)).encode()
+
+
+def serve(asked: socket.socket) -> Asked | None:
+    """Fork a process for each that is asked for, and say how it ended; in that process, return what is asked.
+
+    Return None once nobody asks any more.
+    """
+    while message := asked.recv(_LINE):
+        child = os.fork()
+        if child == 0:
+            asked.close()
+            return Asked(**json.loads(message))
+        _, status = os.waitpid(child, 0)
+        asked.send(str(os.waitstatus_to_exitcode(status)).encode())
+    return None
+
+
+def become(asked: Asked) -> None:
+    """Take on what a process has of its own."""
+    os.chdir(asked.directory)
+    os.environ.clear()
+    os.environ.update(asked.environment)
+    time.tzset()
+    for number, path in enumerate((os.devnull, asked.output, asked.errors)):
+        descriptor = os.open(path, os.O_WRONLY if number else os.O_RDONLY)
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+
+
+def load() -> None:
+    """Load whatever of tablesnap there is."""
+    import tablesnap
+
+    for module in pkgutil.walk_packages(tablesnap.__path__, "tablesnap."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    assert threading.active_count() == 1, "what is forked would lack the other threads, and have their locks"
+    gc.freeze()  # or each that ends would copy all of it, to see that none of it is garbage
+
+
+def main() -> int:
+    load()
+    with socket.socket(fileno=int(sys.argv[1])) as own:
+        asked = serve(own)
+    if asked is None:
+        return 0
+    become(asked)
+    command: Any = importlib.import_module(f"tablesnap.cli.{asked.command}")
+    sys.argv = [asked.command, *asked.arguments]
+    return int(command.main(asked.arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
