@@ -10,6 +10,7 @@ from tests.stores import Around, Clock, Failing, WholeSeconds, objects
 from tablesnap.catalog.catalog import Catalog
 from tablesnap.errors import NoSuchObject, StoreRefused, StoreUnavailable, UnreadableIndex
 from tablesnap.rules.index import Index, Owner, StoredFile, encode
+from tablesnap.rules.index_fields import LARGEST_SERIAL
 from tablesnap.rules.keys import Keys, index_key
 from tablesnap.store.memory import MemoryStore
 from tablesnap.store.port import Content
@@ -281,6 +282,19 @@ def test_after_an_index_without_a_serial_they_go_on_from_its_date_in_millisecond
     serial = catalog.read(catalog.write(index("c", seconds=1))).serial
 
     assert serial == 1 + min(CLOCK_START, index("b").seen_at or CLOCK_START).timestamp() * 1000 // 1
+
+
+def test_the_largest_serial_in_an_index_does_not_stop_those_after_it(store: MemoryStore, clock: Clock) -> None:
+    body = encode(replace(index("a"), serial=LARGEST_SERIAL), "n:/d/")
+    put(store, "n:/d/a-listdir.json", body)
+    clock.advance(seconds=1)
+    catalog = Catalog(store, KEYS)
+    catalog.survey(["/d"], ["/d"])
+
+    written = catalog.write(index("b", seconds=1))
+
+    assert catalog.read(written).serial == LARGEST_SERIAL
+    assert Catalog(store, KEYS).survey(["/d"], ["/d"]).newest["/d"].files.keys() == {"b"}
 
 
 def test_an_unreadable_newest_index_does_not_let_serials_begin_again(store: MemoryStore, clock: Clock) -> None:

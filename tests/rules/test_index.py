@@ -32,15 +32,18 @@ def index_of(files: dict[str, StoredFile], previous: Index | None = None) -> Ind
     return Index(directory="/d", names=names_for_1x(files, BELOW, previous), files=files, node="n", taken_at=MOMENT)
 
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 owners = st.builds(
     Owner,
-    uid=st.integers(0, 2**32),
-    gid=st.integers(0, 2**32),
+    uid=st.integers(0, 2**32 - 2),
+    gid=st.integers(0, 2**32 - 2),
     user=st.none() | texts,
     group=st.none() | texts,
 )
-moments = st.datetimes(min_value=datetime(1970, 1, 1)).map(lambda one: one.replace(tzinfo=UTC))  # noqa: DTZ001 - given one here
+seconds = st.integers(0, 221_845_391_999)  # up to the year 9000
+moments = st.builds(
+    lambda s, us: datetime.fromtimestamp(s, UTC).replace(microsecond=us), seconds, st.integers(0, 999_999)
+)
 
 
 @st.composite
@@ -48,7 +51,7 @@ def stored_files(draw: st.DrawFn, below: str) -> dict[str, StoredFile]:
     return {
         name: StoredFile(
             key=draw(st.just(below + name) | texts),
-            size=draw(st.integers(0, 2**63)),
+            size=draw(st.integers(0, 2**63 - 1)),
             checksum=draw(st.integers(0, 2**64 - 1)),
             mtime_ns=draw(st.integers(-(2**63), 2**63)),
             mode=draw(st.integers(0, 0o177777)),
@@ -73,7 +76,7 @@ def indexes(draw: st.DrawFn) -> Index:
         taken_at=draw(moments),
         seen_at=draw(moments),
         until=draw(st.none() | moments),
-        serial=draw(st.none() | st.integers(0, 2**53)),
+        serial=draw(st.none() | st.integers(0, 2**53 - 1)),
         writer=draw(st.none() | st.builds(Writer, machine=texts, host=texts, run=texts)),
         next=tuple(draw(st.lists(texts, max_size=3))),
         live=draw(texts),
@@ -221,6 +224,35 @@ def ours(**changes: object) -> bytes:
         ours(files={"a": [3, "0000000000000007", 5, 0o644, 0, ["key"]]}),
         ours(files={"a": [3, "0000000000000007", 5, 0o644, 0, "key", "more"]}),
         ours(files={"a": [True, "0000000000000007", 5, 0o644, 0]}),
+        ours(files={"a": [2**63, "0000000000000007", 5, 0o644, 0]}),
+        ours(files={"a": [10**330, "0000000000000007", 5, 0o644, 0]}),
+        ours(files={"a": [3, "0000000000000007", 10**30, 0o644, 0]}),
+        ours(files={"a": [3, "0000000000000007", -(10**30), 0o644, 0]}),
+        ours(files={"a": [3, "0000000000000007", 5, 2**70 + 0o4755, 0]}),
+        ours(files={"": [3, "0000000000000007", 5, 0o644, 0]}),
+        ours(files={"..": [3, "0000000000000007", 5, 0o644, 0]}),
+        ours(files={"../../etc/passwd": [3, "0000000000000007", 5, 0o644, 0]}),
+        ours(files={"a\0b": [3, "0000000000000007", 5, 0o644, 0]}),
+        ours(files={"nb_txn_flush_5a1c395e-0000-11ee-8000-000000000000.log": [3, "0000000000000007", 5, 0o644, 0]}),
+        ours(files={"a\ud800": [3, "0000000000000007", 5, 0o644, 0]}),
+        ours(files={"a": [3, "0000000000000007", 5, 0o644, 0, "k\0"]}),
+        ours(owners=[[2**40, 0, None, None]]),
+        ours(owners=[[0, 2**32 - 1, None, None]]),  # which means to change nothing
+        ours(owners=[[0, 0, "root\0", None]]),
+        ours(taken_at="9999-12-31T23:59:59.999999Z"),
+        ours(taken_at="9999-12-31T23:59:59.999999-14:00"),
+        ours(taken_at="0001-01-01T00:00:00+14:00"),
+        ours(seen_at="0001-01-01T00:00:00Z"),
+        ours(until="9999-12-31T23:59:59Z"),
+        ours(serial=2**53),
+        ours(node="\ud800\x1b"),
+        ours(live="\ud800"),
+        ours(covers=["rel"]),
+        ours(covers=["/d/../e"]),
+        ours(others={"e": {"key": "n:/e/", "files": {}}}),
+        ours(others={"/e/../d": {"key": "n:/e/", "files": {}}}),
+        b'{"d\\ud800": ["a"]}',
+        b'{"/d": ["a\\u0000"]}',
         ours(others=None),
         ours(others=["/e"]),
         ours(others={"/e": None}),

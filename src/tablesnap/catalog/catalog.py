@@ -11,6 +11,7 @@ from tablesnap.catalog.newest import UNREADABLE, Candidates, NewestFinder, unrea
 from tablesnap.catalog.strangers import Strangers
 from tablesnap.errors import AlreadyStored, NoSuchObject, UnreadableIndex
 from tablesnap.rules.index import Index, StoredFile, decode, encode, newest_file
+from tablesnap.rules.index_fields import LARGEST_SERIAL
 from tablesnap.rules.index_parts import newest_of, project
 from tablesnap.rules.keys import Keys, directory_of, index_key, is_index
 from tablesnap.rules.taken import LatestName, is_free, later_of, name_of, name_of_index, to_be_told
@@ -122,7 +123,9 @@ class Catalog:
     def _next_serial(self, directories: Iterable[str]) -> int:
         """Return one more than the highest serial that is known of a table with these *directories*."""
         with self._lock:
-            return 1 + max(self._serials.get(directory, 0) for directory in directories)
+            highest = max(self._serials.get(directory, 0) for directory in directories)
+        # Whoever wrote the largest into an index must not stop all later ones: of one serial, the later moment counts.
+        return min(highest + 1, LARGEST_SERIAL)
 
     def _note_serial(self, directories: Iterable[str], serial: int) -> None:
         with self._lock:

@@ -116,7 +116,7 @@ def _as_believed(index: Index, stored_at: datetime) -> Index:
     return replace(
         index,
         # One of the future counts as taken when it was stored: it must not hold up the moments of later ones.
-        taken_at=index.taken_at and (index.taken_at if index.taken_at <= stored_at + AHEAD else stored_at),
+        taken_at=index.taken_at and (index.taken_at if index.taken_at - AHEAD <= stored_at else stored_at),
         seen_at=None if index.seen_at is None else believed(index.seen_at, stored_at),
         until=None if index.until is None else believed(index.until, stored_at),
         serial=serial_of(index.serial, index.seen_at, stored_at),

@@ -196,14 +196,16 @@ def decode(body: bytes, directory_key: str) -> Index:
     try:
         document = json.loads(body)
         directory, names = next(iter(document.items()))
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        field_of.text(directory)
+        if not isinstance(names, list):
             raise UnreadableIndex("its first pair is no directory with a list of names")
+        names = field_of.texts(names)
         ours = document.get(_OURS)
         if ours is None:
-            return Index(directory=directory, names=tuple(names), format=1)
+            return Index(directory=directory, names=names, format=1)
         if ours["format"] != FORMAT:
             raise UnreadableIndex(f"its format is {ours['format']}, and this version reads {FORMAT}; use a newer one")
-        return _ours(directory, tuple(names), ours, directory_key)
+        return _ours(field_of.directory(directory), names, ours, directory_key)
     except RecursionError as error:
         raise UnreadableIndex("it is nested deeper than any index") from error
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, StopIteration) as error:
@@ -222,13 +224,16 @@ def _ours(directory: str, names: tuple[str, ...], ours: dict[str, Any], director
         taken_at=field_of.moment(ours["taken_at"]),
         seen_at=field_of.moment(ours["seen_at"]),
         until=field_of.moment(ours["until"]) if "until" in ours else None,
-        serial=field_of.natural(ours["serial"]) if "serial" in ours else None,
+        serial=field_of.natural(ours["serial"], field_of.LARGEST_SERIAL) if "serial" in ours else None,
         writer=_writer(field_of.members(ours["writer"])) if "writer" in ours else None,
         next=field_of.texts(ours["next"]),
         live=field_of.text(ours["live"]),
-        others={other: _other(part, owners) for other, part in field_of.members(ours.get("others", {})).items()},
+        others={
+            field_of.directory(other): _other(part, owners)
+            for other, part in field_of.members(ours.get("others", {})).items()
+        },
         whole=field_of.text(ours.get("whole", "")),
-        covers=field_of.texts(ours.get("covers", [])),
+        covers=field_of.directories(ours.get("covers", [])),
         unexplained=field_of.texts(ours.get("unexplained", [])),
         latest_name=_latest_name(ours.get("latest_name", "")),
         behind=field_of.texts(ours.get("behind", [])),
@@ -263,7 +268,13 @@ def _late(spelt: Mapping[str, Any]) -> Late:
 
 
 def _files(spelt: object, owners: list[Owner], directory_key: str) -> dict[str, StoredFile]:
-    return {name: _stored(name, entry, owners, directory_key) for name, entry in field_of.members(spelt).items()}
+    return {_name(name): _stored(name, entry, owners, directory_key) for name, entry in field_of.members(spelt).items()}
+
+
+def _name(spelt: str) -> str:
+    if sstable.is_bookkeeping(spelt):
+        raise ValueError(f"{spelt} is a transaction log or a lock, by which Cassandra would delete sstables")
+    return field_of.name(spelt)
 
 
 def _other(spelt: object, owners: list[Owner]) -> dict[str, StoredFile]:
@@ -277,18 +288,18 @@ def _stored(name: str, entry: Any, owners: list[Owner], directory_key: str) -> S
         raise ValueError(f"{entry!r} describes no file")
     return StoredFile(
         key=field_of.text(key[0]) if key else directory_key + name,
-        size=field_of.natural(size),
+        size=field_of.natural(size, field_of.LARGEST_SIZE),
         checksum=int(field_of.text(checksum), 16),
-        mtime_ns=field_of.whole_number(mtime_ns),
-        mode=field_of.natural(mode),
-        owner=owners[field_of.natural(owner)],
+        mtime_ns=field_of.mtime_ns(mtime_ns),
+        mode=field_of.natural(mode, field_of.LARGEST_MODE),
+        owner=owners[field_of.natural(owner, len(owners) - 1)],
     )
 
 
 def _owner(uid: object, gid: object, user: object, group: object) -> Owner:
     return Owner(
-        uid=field_of.natural(uid),
-        gid=field_of.natural(gid),
+        uid=field_of.natural(uid, field_of.LARGEST_ID),
+        gid=field_of.natural(gid, field_of.LARGEST_ID),
         user=None if user is None else field_of.text(user),
         group=None if group is None else field_of.text(group),
     )
