@@ -18,13 +18,29 @@ from awscrt.exceptions import AwsCrtError
 from botocore.exceptions import BotoCoreError, ClientError
 from obstore.exceptions import BaseError
 
-from tablesnap.checksum import from_base64
-from tablesnap.errors import AlreadyStored, KeyRefused, NoSuchObject, StoreError, StoreRefused
+from tablesnap.errors import (
+    AlreadyStored,
+    DamagedUpload,
+    KeyRefused,
+    NoSuchObject,
+    StoreError,
+    StoreRefused,
+    StoreUnavailable,
+)
 from tablesnap.store.keys import require_utf8
 from tablesnap.store.port import Content, Head, Listed
+from tablesnap.store.s3_answers import is_usual_etag, whole_checksum
 from tablesnap.store.s3_archive import archived_class, frozen_class
 from tablesnap.store.s3_connection import Connection, Connector, S3Options
-from tablesnap.store.s3_errors import STALE_CREDENTIALS, Answer, RequestUnknown, answer_of, error_of, error_of_answer
+from tablesnap.store.s3_errors import (
+    IN_BETWEEN,
+    STALE_CREDENTIALS,
+    Answer,
+    RequestUnknown,
+    answer_of,
+    error_of,
+    error_of_answer,
+)
 from tablesnap.store.s3_keys import is_plain, require_key
 from tablesnap.store.s3_reading import read_within
 from tablesnap.store.s3_transfer import LARGEST_PUT, put, put_in_parts
@@ -305,23 +321,38 @@ class S3Store:
             "Metadata": dict(new.metadata),
         }
         if new.content.size <= self._multipart_above:
-            put(connection.client, target, new.content, {**arguments, **condition})
+            answer = put(connection.client, target, new.content, {**arguments, **condition})
         else:
             part_size = self._options.part_size
-            put_in_parts(connection.client, target, new.content, arguments, part_size=part_size, condition=condition)
+            answer = put_in_parts(
+                connection.client, target, new.content, arguments, part_size=part_size, condition=condition
+            )
+        told = whole_checksum(answer)
+        if told is not None and told != new.content.checksum:
+            raise DamagedUpload(f"{connection.place.of(new.key)} arrived damaged, by the checksum in the answer")
 
     def _move(self, connection: Connection, new: NewObject, *, conditional: bool) -> None:
         assert new.content.buffer is not None
         attributes = {**new.metadata, "Content-Type": new.content_type}
         if new.storage_class:
             attributes["Storage-Class"] = new.storage_class
-        connection.mover(new.content.size).put(
+        answer = connection.mover(new.content.size).put(
             new.key,
             new.content.buffer,
             attributes=attributes,
             mode="create" if conditional else "overwrite",
             use_multipart=False,  # in parts it would not be conditional
         )
+        if not is_usual_etag(answer["e_tag"]):
+            self._require_stored(connection, new)
+
+    def _require_stored(self, connection: Connection, new: NewObject) -> None:
+        """Raise `StoreUnavailable` if *new* is not there: obstore does not show us what came with an odd ETag."""
+        found = self._head(connection, new.key)
+        if found is None or found["ContentLength"] != new.content.size:
+            raise StoreUnavailable(
+                f"{connection.place.of(new.key)}: the answer said that it was stored, and it is not there; {IN_BETWEEN}"
+            )
 
     # Asking
 
@@ -438,14 +469,3 @@ def status_of(error: StoreError) -> int | None:
 def may_be_tried(content: Content) -> bool:
     """Tell whether sending *content* twice costs little and sends the same bytes: a file may change in between."""
     return content.buffer is not None and content.size <= LARGEST_TRIAL
-
-
-def whole_checksum(answer: Mapping[str, Any]) -> int | None:
-    """Return the CRC-64/NVME of the whole object, where the store keeps that, and not one of its parts' checksums."""
-    text = answer.get("ChecksumCRC64NVME")
-    if text is None or answer.get("ChecksumType") != "FULL_OBJECT":
-        return None
-    try:
-        return from_base64(text)
-    except ValueError:
-        return None

@@ -25,6 +25,7 @@ from obstore.store import S3Store as Mover
 
 from tablesnap.errors import StoreRefused, StoreUnavailable
 from tablesnap.store.network import Trust, trusted, way_to
+from tablesnap.store.s3_answers import look_at
 from tablesnap.store.s3_errors import Place, answer_of, error_of, one_line
 
 if TYPE_CHECKING:
@@ -308,6 +309,7 @@ class Connector:
         )
         if self._options.request_payer:
             client.meta.events.register("provide-client-params.s3", offer_to_pay)
+        look_at(client)
         return client
 
     def _ask_region(self, scout: Any, place: Place) -> str | None:

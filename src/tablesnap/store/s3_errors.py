@@ -76,6 +76,11 @@ _HOW_TO_THAW = (
 )
 
 
+# The code of an answer that we put in the place of one that is not believed (`s3_answers`), and what to look for.
+NOT_BELIEVED = "TablesnapNotBelieved"
+IN_BETWEEN = "is a proxy or a login page in between, or is it the address of something else?"
+
+
 class RequestUnknown(StoreRefused):
     """The store does not implement what it was asked."""
 
@@ -138,6 +143,8 @@ def error_of_answer(answer: Answer, place: Place, key: str | None) -> StoreError
     """Say what *answer* means, and what to try."""
     where = place.of(key)
     code, status = answer.code, answer.status
+    if code == NOT_BELIEVED:
+        return StoreUnavailable(f"{where}: {answer.message}; {IN_BETWEEN}")
     if code == "NoSuchBucket" or (status == 404 and code in _NOT_THERE and key is None):
         return StoreRefused(f"there is no bucket {place.bucket} at {place.endpoint}; create it, or correct its name")
     if code in _DAMAGED:
@@ -197,4 +204,6 @@ def error_of(error: BaseException, place: Place, key: str | None) -> StoreError:
         return StoreRefused(f"{where} is in another region; name it with --aws-region, or leave that out")
     if _NOT_LET_IN.search(said):
         return StoreRefused(f"{where}{place.way}: the proxy wants a name and a password ({said}); {_PROXY_PASSWORD}")
+    if "Unable to extract metadata from headers" in said:
+        return StoreUnavailable(f"{where}: {said.partition('from headers: ')[2]}; {IN_BETWEEN}")
     return StoreUnavailable(f"{where} does not answer{place.way}: {said}")

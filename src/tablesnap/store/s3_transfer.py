@@ -69,18 +69,19 @@ def plan_parts(size: int, part_size: int) -> list[tuple[int, int]]:
     return [(start, min(length, size - start)) for start in range(0, size, length)]
 
 
-def put(client: Any, target: Mapping[str, str], content: Content, arguments: Mapping[str, Any]) -> None:
-    """Store *content* in one request."""
+def put(client: Any, target: Mapping[str, str], content: Content, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Store *content* in one request, and return the answer."""
     content.read(max(0, content.size - 1), 1)  # a file that has become shorter is found out before anything is sent
     body = Slice(content, 0, content.size)
     with _reading(body):
-        client.put_object(
+        answer: Mapping[str, Any] = client.put_object(
             **target,
             **arguments,
             Body=body,
             ChecksumAlgorithm="CRC64NVME",
             ChecksumCRC64NVME=to_base64(content.checksum),
         )
+    return answer
 
 
 def put_in_parts(
@@ -91,15 +92,15 @@ def put_in_parts(
     *,
     part_size: int,
     condition: Mapping[str, str],
-) -> None:
-    """Store *content* in parts, or leave nothing of it."""
+) -> Mapping[str, Any]:
+    """Store *content* in parts, or leave nothing of it; return the answer that ended the upload."""
     upload = client.create_multipart_upload(
         **target, **arguments, ChecksumAlgorithm="CRC64NVME", ChecksumType="FULL_OBJECT"
     )
     begun = {**target, "UploadId": upload["UploadId"]}
     try:
         parts = _send_parts(client, begun, content, part_size)
-        client.complete_multipart_upload(
+        answer: Mapping[str, Any] = client.complete_multipart_upload(
             **begun,
             **condition,
             MultipartUpload={"Parts": parts},
@@ -111,6 +112,7 @@ def put_in_parts(
         with suppress(BotoCoreError, ClientError):
             client.abort_multipart_upload(**begun)
         raise
+    return answer
 
 
 def _send_parts(client: Any, begun: Mapping[str, str], content: Content, part_size: int) -> list[dict[str, Any]]:
