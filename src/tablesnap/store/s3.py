@@ -7,16 +7,14 @@ import logging
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from itertools import islice
 from typing import Any
 
-from awscrt.exceptions import AwsCrtError
-from botocore.exceptions import BotoCoreError, ClientError
-from obstore.exceptions import BaseError
+from botocore.exceptions import ClientError
 
 from tablesnap.errors import (
     AlreadyStored,
@@ -27,21 +25,19 @@ from tablesnap.errors import (
     StoreRefused,
     StoreUnavailable,
 )
-from tablesnap.store.keys import require_utf8
 from tablesnap.store.port import Content, Head, Listed
 from tablesnap.store.s3_answers import is_usual_etag, whole_checksum
-from tablesnap.store.s3_archive import archived_class, frozen_class
+from tablesnap.store.s3_archive import frozen_class
 from tablesnap.store.s3_connection import Connection, Connector, S3Options
 from tablesnap.store.s3_errors import (
     IN_BETWEEN,
-    STALE_CREDENTIALS,
     Answer,
     RequestUnknown,
     answer_of,
-    error_of,
     error_of_answer,
 )
 from tablesnap.store.s3_keys import is_plain, require_key
+from tablesnap.store.s3_listing import PAGE, Lister
 from tablesnap.store.s3_reading import read_within
 from tablesnap.store.s3_transfer import LARGEST_PUT, put, put_in_parts
 from tablesnap.store.strides import STRIDE, RangeRefused, read_in_strides
@@ -50,10 +46,8 @@ __all__ = ["S3Options", "S3Store"]
 
 log = logging.getLogger(__name__)
 
-PAGE = 1000  # keys in one listing or one deletion
 LARGEST_TRIAL = 1 << 20  # bytes sent twice, to see what a store makes of a conditional create
 CHECK_KEY = "tablesnap-check"
-REPLACED = "\ufffd"  # what stands for a character that XML cannot hold
 
 # obstore takes these names of metadata for headers.
 _HEADER_NAMES = {
@@ -90,6 +84,8 @@ class S3Store:
         self._options = options or S3Options()
         self._multipart_above = min(self._options.multipart_above, LARGEST_PUT)
         self._connector = Connector(bucket, self._options)
+        self._saying = self._connector.saying
+        self._lister = Lister(bucket, self._connector)
         # Whether a store other than Amazon's refuses to create what is there; None until it was tried.
         self._honours_conditions: bool | None = None
         self._first_create = threading.Lock()
@@ -180,42 +176,11 @@ class S3Store:
 
     def list(self, prefix: str) -> Iterator[Listed]:
         """See `Store.list`."""
-        for connection, page in self._pages(prefix, {}):
-            yield from self._listed(connection, page, prefix)
+        return self._lister.list(prefix)
 
     def level(self, prefix: str) -> "Iterator[Listed | str]":
         """See `Store.level`."""
-        for connection, page in self._pages(prefix, {"Delimiter": "/"}):
-            yield from self._listed(connection, page, prefix)
-            for entry in page.get("CommonPrefixes", []):
-                yield entry["Prefix"]
-
-    def _pages(self, prefix: str, asked: Mapping[str, str]) -> Iterator[tuple[Connection, Mapping[str, Any]]]:
-        require_utf8(prefix)
-        more: dict[str, str] = {}
-        while True:
-            connection = self._connector.connected()
-            with self._saying(connection):
-                page = connection.client.list_objects_v2(
-                    Bucket=self._bucket, Prefix=prefix, MaxKeys=PAGE, **asked, **more
-                )
-            yield connection, page
-            if not page.get("IsTruncated"):
-                return
-            if "NextContinuationToken" not in page:
-                raise StoreRefused(f"{connection.place.of(None)}: the listing broke off, and does not say how to go on")
-            more = {"ContinuationToken": page["NextContinuationToken"]}
-
-    def _listed(self, connection: Connection, page: Mapping[str, Any], prefix: str) -> Iterator[Listed]:
-        for entry in page.get("Contents", []):
-            key = entry["Key"]
-            if key.startswith(prefix) and self._is_spelt_out(connection, key, page):
-                yield Listed(
-                    key=key,
-                    size=entry["Size"],
-                    modified=entry["LastModified"].astimezone(UTC),
-                    archived=archived_class(entry.get("StorageClass", "")),
-                )
+        return self._lister.level(prefix)
 
     def delete(self, keys: Iterable[str]) -> None:
         """See `Store.delete`."""
@@ -232,17 +197,6 @@ class S3Store:
                 if not is_plain(key) and self._is_exact(connection, key):
                     self._delete_one(connection, key)
 
-    @contextmanager
-    def _saying(self, connection: Connection, key: str | None = None) -> Iterator[None]:
-        """Say what went wrong in the words of the store port."""
-        try:
-            yield
-        except (BotoCoreError, ClientError, AwsCrtError, BaseError, FileNotFoundError) as error:
-            answer = answer_of(error)
-            if answer is not None and answer.code in STALE_CREDENTIALS:
-                self._connector.forget(connection)
-            raise error_of(error, connection.place, key) from error
-
     # Creating
 
     def _create_odd(self, connection: Connection, new: NewObject) -> None:
@@ -251,14 +205,14 @@ class S3Store:
         try:
             self._send(connection, new)
         except AlreadyStored:
-            if self._is_listed(new.key):
+            if self._lister.holds(new.key):
                 raise
             raise refused from None
         except StoreRefused as error:
             if status_of(error) == 400:
                 raise refused from error  # versitygw's answer to a path that leads out of the bucket
             raise
-        if not self._is_listed(new.key):
+        if not self._lister.holds(new.key):
             if self._honours_conditions:
                 # It was not there before, so what the server made of the name is ours to take back.
                 self._delete_one(connection, new.key)
@@ -357,18 +311,8 @@ class S3Store:
     # Asking
 
     def _head(self, connection: Connection, key: str) -> dict[str, Any] | None:
-        """Return what the server says of *key*, or None if it says that there is nothing."""
         with self._saying(connection, key):
-            try:
-                answer: dict[str, Any] = connection.client.head_object(
-                    Bucket=self._bucket, Key=key, ChecksumMode="ENABLED"
-                )
-            except ClientError as error:
-                said = answer_of(error)
-                if said is not None and said.status == 404:
-                    return None
-                raise
-        return answer
+            return connection.head(key)
 
     def _require_bucket(self, connection: Connection) -> None:
         """Raise `StoreRefused` if the bucket is gone: the answer to a HEAD has no room to say so."""
@@ -386,17 +330,7 @@ class S3Store:
 
     def _is_exact(self, connection: Connection, key: str) -> bool:
         """Tell whether the server would answer for *key* itself, not for what it makes of the name."""
-        return not connection.custom or is_plain(key) or self._is_listed(key)
-
-    def _is_listed(self, key: str) -> bool:
-        return any(listed.key == key for listed in islice(self.list(key), PAGE))
-
-    def _is_spelt_out(self, connection: Connection, key: str, page: Mapping[str, Any]) -> bool:
-        """Tell whether *key* is as it is: a server that does not encode listings puts U+FFFD for control characters."""
-        if REPLACED not in key or page.get("EncodingType") == "url" or self._head(connection, key) is not None:
-            return True
-        log.warning("%s was left out of a listing: the store does not spell its name out", connection.place.of(key))
-        return False
+        return not connection.custom or is_plain(key) or self._lister.holds(key)
 
     # Deleting
 

@@ -7,7 +7,8 @@ import logging
 import math
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 
 import boto3.session
 import botocore.session
+from awscrt.exceptions import AwsCrtError
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, PartialCredentialsError, ProfileNotFound
@@ -26,7 +28,7 @@ from obstore.store import S3Store as Mover
 from tablesnap.errors import StoreRefused, StoreUnavailable
 from tablesnap.store.network import Trust, trusted, way_to
 from tablesnap.store.s3_answers import look_at
-from tablesnap.store.s3_errors import Place, answer_of, error_of, one_line
+from tablesnap.store.s3_errors import STALE_CREDENTIALS, Place, answer_of, error_of, one_line
 
 if TYPE_CHECKING:
     # Known to type checkers alone.
@@ -108,6 +110,17 @@ class Connection:
         # RuntimeError is botocore's for credentials that were renewed and are expired still.
         except (BotoCoreError, ClientError, RuntimeError) as error:
             raise no_credentials(self.place.bucket, error) from error
+
+    def head(self, key: str) -> dict[str, Any] | None:
+        """Return what the server says of *key*, or None if it says that there is nothing. Raises what boto3 raises."""
+        try:
+            answer: dict[str, Any] = self.client.head_object(Bucket=self.place.bucket, Key=key, ChecksumMode="ENABLED")
+        except ClientError as error:
+            said = answer_of(error)
+            if said is not None and said.status == 404:
+                return None
+            raise
+        return answer
 
     def can_move(self) -> bool:
         """Tell whether obstore would write exactly what boto3 would."""
@@ -222,6 +235,17 @@ class Connector:
         with self._lock:
             if self._connection is connection:
                 self._connection = None
+
+    @contextmanager
+    def saying(self, connection: Connection, key: str | None = None) -> Iterator[None]:
+        """Say what went wrong in the words of the store port."""
+        try:
+            yield
+        except (BotoCoreError, ClientError, AwsCrtError, BaseError, FileNotFoundError) as error:
+            answer = answer_of(error)
+            if answer is not None and answer.code in STALE_CREDENTIALS:
+                self.forget(connection)
+            raise error_of(error, connection.place, key) from error
 
     def _connect(self) -> Connection:
         try:

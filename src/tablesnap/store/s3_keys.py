@@ -27,3 +27,8 @@ def is_plain(key: str) -> bool:
     in silence; versitygw 1.8 resolves such segments as if the key were a path.
     """
     return not any(segment in ("", ".", "..") for segment in key.split("/")) and not _ODD_CHARACTERS.search(key)
+
+
+def fits_xml(text: str) -> bool:
+    """Tell whether a server that does not encode its listings can spell *text* there."""
+    return not _ODD_CHARACTERS.search(text)

@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tablesnap.errors import StoreRefused
 from tablesnap.store.s3_connection import Connection, Connector, S3Options
-from tablesnap.store.s3_errors import answer_of, error_of
+from tablesnap.store.s3_errors import answer_of
 from tablesnap.store.s3_keys import require_key
 from tablesnap.store.s3_transfer import LARGEST_PUT, plan_parts
 from tablesnap.store.upkeep import Expiry, Unfinished
@@ -169,10 +169,8 @@ class S3Upkeep:
     @contextmanager
     def _asking(self, key: str | None = None) -> Iterator[Connection]:
         connection = self._connector.connected()
-        try:
+        with self._connector.saying(connection, key):
             yield connection
-        except (BotoCoreError, ClientError) as error:
-            raise error_of(error, connection.place, key) from error
 
 
 def _checksum_of(answer: dict[str, Any]) -> dict[str, Any]:
