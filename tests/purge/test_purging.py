@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 import pytest
 from tests.catalog.stored import Past
@@ -17,7 +18,7 @@ from tablesnap.purge.purging import BATCH, purge
 from tablesnap.purge.tidying import give_up, stale_uploads
 from tablesnap.rules.keys import is_index
 from tablesnap.rules.purging import Retention
-from tablesnap.store.port import Store
+from tablesnap.store.port import Listed, Store
 from tablesnap.store.upkeep import Expiry, NoUpkeep, Unfinished
 
 NOW = datetime(2026, 11, 22, 20, 25, 17, tzinfo=UTC)
@@ -152,6 +153,33 @@ def test_what_came_into_use_after_the_plan_stays(past: Past) -> None:
 
     assert (outcome.spared, outcome.objects) == (5, 5)
     assert past.keys.plain(f"{TABLE}/nb-90-big-Data.db") in keys(past)
+
+
+class Cut(Around):
+    """A store whose listings of a directory end at once after the first few, which are *honest*."""
+
+    def __init__(self, store: Store, *, honest: int) -> None:
+        super().__init__(store)
+        self._honest = honest
+
+    def level(self, prefix: str) -> "Iterator[Listed | str]":
+        self._honest -= 1
+        return islice(super().level(prefix), None if self._honest >= 0 else 0)
+
+
+@pytest.mark.parametrize("honest", [0, 2], ids=["before its indexes are deleted", "before its objects are deleted"])
+def test_a_listing_that_lacks_an_index_of_the_first_deletes_no_object(past: Past, honest: int) -> None:
+    """As where something in between drops a page: what lacks one index may lack another, which names an object."""
+    terms = terms_of(past)
+    timeline, plan = planned(past, past.store, terms)
+    objects = {key for key in keys(past) if not is_index(key)}
+
+    outcome = purge(Cut(past.store, honest=honest), timeline, plan, terms)
+
+    assert "a second listing lacks it" in outcome.faults[0].what
+    assert outcome.objects == 0
+    assert outcome.indexes == honest
+    assert objects <= keys(past)
 
 
 def test_an_index_that_came_after_the_plan_and_cannot_be_read_stops_it(past: Past) -> None:

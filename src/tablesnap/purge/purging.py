@@ -44,6 +44,9 @@ def purge(store: Store, timeline: Timeline, plan: Plan, terms: Terms, note: Note
     if done.faults or not plan.number:
         return done
     now_there = {one.key: one.modified for one in list_again(store, timeline, Objects()).indexes}
+    # Those of the plan another purge may have deleted meanwhile.
+    lasting = plan.known - {one.key for one in (*plan.pointers, *plan.indexes)}
+    done.faults += _unlisted(lasting, now_there, timeline)
     for one in (*plan.pointers, *plan.indexes):
         if now_there.get(one.key, one.modified) != one.modified:
             # Ours takes no key twice (`rules.taken`), but a daemon of 1.x overwrites, and so records today under it.
@@ -60,6 +63,7 @@ def purge(store: Store, timeline: Timeline, plan: Plan, terms: Terms, note: Note
     # One that is written after this listing names only what the newest index named, or what was younger than half the
     # grace period when the daemon relied on it (`rules.retention`); neither is in the plan.
     held = list_again(store, timeline, plan.needless)
+    done.faults += _unlisted(lasting, {one.key for one in held.indexes}, timeline)
     new = [one for one in held.indexes if one.key not in plan.known]
     read = read_indexes(store, new, held, readers=terms.readers)
     done.faults += read.faults
@@ -72,6 +76,17 @@ def purge(store: Store, timeline: Timeline, plan: Plan, terms: Terms, note: Note
     reliable = {one.key for one in held.indexes} - plan.doubtful - read.doubtful
     done.objects = _delete(store, _still_needless(held, reliable, named, terms, done), done, note)
     return done
+
+
+def _unlisted(known: Collection[str], listed: Collection[str], timeline: Timeline) -> Iterator[Fault]:
+    """Say which of the indexes that are *known* are not *listed* any more.
+
+    Nothing but another purge deletes one, and that keeps what this one keeps, unless it was asked for more. So rather
+    the listing lacks something: then it may lack an index as well that was written since, and keeps an object.
+    """
+    for key in sorted(set(known).difference(listed)):
+        why = "it was there when the plan was made, and a second listing lacks it; nothing more is deleted, try again"
+        yield Fault(key, timeline.name, why)
 
 
 def _still_needless(
