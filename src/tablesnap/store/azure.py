@@ -30,9 +30,7 @@ class AzureStore(RemoteStore):
             config["account_key"] = account.key
         elif account.signature:
             config["sas_key"] = account.signature
-        client = options.client()
-        if account.endpoint.startswith("http:"):
-            client["allow_http"] = True
+        client = options.client(account.endpoint)
         try:
             reached = store.AzureStore(container, config=config, client_options=client, retry_config=RETRIES)
         except (BaseError, ValueError) as error:
@@ -40,7 +38,6 @@ class AzureStore(RemoteStore):
         super().__init__(reached, f"az://{container}", account.endpoint, options)
         self._account = account
         self._container = container
-        self._ca_bundle = options.ca_bundle
 
     def list(self, prefix: str) -> Iterator[Listed]:
         """Yield every blob whose name begins with *prefix*, under its exact name where we may sign."""
@@ -48,7 +45,7 @@ class AzureStore(RemoteStore):
         if not self._account.can_sign:
             yield from super().list(prefix)
             return
-        yield from list_blobs(self._account, self._container, prefix, ca_bundle=self._ca_bundle)
+        yield from list_blobs(self._account, self._container, prefix, reach=self._reach)
 
     def level(self, prefix: str) -> "Iterator[Listed | str]":
         """Yield one level, exactly as `list` does."""
@@ -56,7 +53,7 @@ class AzureStore(RemoteStore):
         if not self._account.can_sign:
             yield from super().level(prefix)
             return
-        yield from level_of_blobs(self._account, self._container, prefix, ca_bundle=self._ca_bundle)
+        yield from level_of_blobs(self._account, self._container, prefix, reach=self._reach)
 
     def _require_key(self, key: str) -> None:
         super()._require_key(key)

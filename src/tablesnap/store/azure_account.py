@@ -8,7 +8,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import ssl
 import urllib.request
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from tablesnap.errors import StoreRefused, StoreUnavailable
 from tablesnap.store.port import Listed
+from tablesnap.store.reach import DIRECT, Reach, open_url
 from tablesnap.store.remote import ANSWER_SECONDS, meaning_of_status
 
 LARGEST_PAGE = 5000
@@ -67,29 +67,29 @@ def find_account(environment: Mapping[str, str], endpoint_url: str | None) -> Ac
 
 
 def list_blobs(
-    account: Account, container: str, prefix: str, *, ca_bundle: str | None, page: int = LARGEST_PAGE
+    account: Account, container: str, prefix: str, *, reach: Reach = DIRECT, page: int = LARGEST_PAGE
 ) -> Iterator[Listed]:
     """Yield every blob under its exact name, *page* by page."""
     asked = {"maxresults": str(page), "prefix": prefix}
-    for answer in _pages(account, container, asked, ca_bundle):
+    for answer in _pages(account, container, asked, reach):
         yield from _blobs(answer)
 
 
 def level_of_blobs(
-    account: Account, container: str, prefix: str, *, ca_bundle: str | None, page: int = LARGEST_PAGE
+    account: Account, container: str, prefix: str, *, reach: Reach = DIRECT, page: int = LARGEST_PAGE
 ) -> "Iterator[Listed | str]":
     """Yield what begins with *prefix*, up to the next slash: blobs, and the beginnings of others' names."""
     asked = {"maxresults": str(page), "prefix": prefix, "delimiter": "/"}
-    for answer in _pages(account, container, asked, ca_bundle):
+    for answer in _pages(account, container, asked, reach):
         yield from _blobs(answer)
         for folder in answer.iter("BlobPrefix"):
             yield _name(folder)
 
 
-def _pages(account: Account, container: str, asked: Mapping[str, str], ca_bundle: str | None) -> Iterator[ET.Element]:
+def _pages(account: Account, container: str, asked: Mapping[str, str], reach: Reach) -> Iterator[ET.Element]:
     query = {"comp": "list", "restype": "container", **asked}
     while True:
-        answer = _parsed(_get(account, container, query, ca_bundle), container)
+        answer = _parsed(_get(account, container, query, reach), container)
         yield answer
         marker = answer.findtext("NextMarker") or ""
         if not marker:
@@ -121,7 +121,7 @@ def _parsed(page: bytes, container: str) -> ET.Element:
         raise StoreUnavailable(f"az://{container} answered with no listing: {error}; is a proxy in between?") from error
 
 
-def _get(account: Account, container: str, query: Mapping[str, str], ca_bundle: str | None) -> bytes:
+def _get(account: Account, container: str, query: Mapping[str, str], reach: Reach) -> bytes:
     url = f"{account.endpoint}/{container}"
     headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": _VERSION}
     search = urlencode(query, quote_via=quote)
@@ -131,18 +131,17 @@ def _get(account: Account, container: str, query: Mapping[str, str], ca_bundle: 
         search = f"{search}&{account.signature}"
     elif account.token:
         headers["Authorization"] = f"Bearer {account.token}"
-    context = ssl.create_default_context(cafile=ca_bundle)
     where = f"az://{container}"
     try:
         request = urllib.request.Request(f"{url}?{search}", headers=headers)
-        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS, context=context) as answer:
+        with open_url(request, reach, timeout=ANSWER_SECONDS) as answer:
             return bytes(answer.read())
     except HTTPError as error:
         with error:
             code = error.headers.get("x-ms-error-code") or error.reason
         raise meaning_of_status(error.code, f"{where} does not list its blobs: {code}") from error
     except (OSError, HTTPException) as error:
-        raise StoreUnavailable(f"{where} does not answer: {error}; check the network") from error
+        raise StoreUnavailable(f"{where} does not answer{reach.way}: {error}; check the network") from error
 
 
 def sign(account: Account, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> str:

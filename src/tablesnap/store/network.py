@@ -15,6 +15,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from tablesnap.errors import StoreRefused
 
+# What libraries say of a certificate that they do not trust: OpenSSL, and rustls.
+UNTRUSTED = re.compile(r"CERTIFICATE_VERIFY_FAILED|invalid peer certificate|InvalidCertificate\(")
+
 _PORTS = {"http": 80, "https": 443}
 # An entry of NO_PROXY with a port; an IPv6 address has brackets then.
 _WITH_PORT = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]+):(?P<port>\d+)")
@@ -36,6 +39,7 @@ class Way:
     proxy: str = field(default="", repr=False)  # its URL, which may hold a password; empty: there is none
     proxy_variable: str = ""  # who names it
     exception_variable: str = ""  # who says that this server is reached past it
+    names_excepted: tuple[str, ...] = ()  # by NO_PROXY, whatever the port: other servers, which are asked for us
 
     @property
     def is_direct(self) -> bool:
@@ -81,7 +85,8 @@ def way_to(url: str, environment: Mapping[str, str]) -> Way:
         return DIRECTLY
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     except_name, exceptions = next(_set(environment, ("no_proxy", "NO_PROXY")), ("", ""))
-    way = Way(proxy, name, except_name if is_excepted(server, exceptions) else "")
+    named = tuple(one for one in _entries(exceptions) if _WITH_PORT.fullmatch(one) is None)
+    way = Way(proxy, name, except_name if is_excepted(server, exceptions) else "", named)
     if not way.is_direct and urlsplit(proxy).scheme.lower() not in _PORTS:
         raise StoreRefused(
             f"{url}: the proxy {_without_password(proxy)}, which {name} names, does not speak HTTP; "
@@ -99,13 +104,17 @@ def is_excepted(server: SplitResult, exceptions: str) -> bool:
     """
     host = (server.hostname or "").rstrip(".").lower()
     port = server.port or _PORTS.get(server.scheme)
-    for entry in re.split(r"[,\s]+", exceptions.strip().lower()):
+    for entry in _entries(exceptions):
         match = _WITH_PORT.fullmatch(entry)
         if match is not None and int(match["port"]) != port:
             continue
         if _fits(host, (match["host"] if match is not None else entry).strip("[]")):
             return True
     return False
+
+
+def _entries(exceptions: str) -> list[str]:
+    return [one for one in re.split(r"[,\s]+", exceptions.lower()) if one]
 
 
 def _fits(host: str, entry: str) -> bool:

@@ -5,8 +5,8 @@ It would hold all parts of an object that it cannot map, so parts are small, wha
 `PARTS_AT_ONCE` of them, whatever the file's size.
 """
 
+import os
 import re
-import ssl
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -41,7 +41,9 @@ from tablesnap.errors import (
 )
 from tablesnap.store.archive import thawing_takes
 from tablesnap.store.keys import require_utf8, shown
+from tablesnap.store.network import UNTRUSTED
 from tablesnap.store.port import READ_SIZE, Content, Head, Listed
+from tablesnap.store.reach import Reach, open_url, reach_of, tell_obstore
 from tablesnap.store.strides import RangeRefused, cut, read_in_strides
 
 if TYPE_CHECKING:
@@ -77,17 +79,17 @@ class RemoteOptions:
     multipart_above: int = LARGEST_PUT  # these two are upper limits; `LARGEST_PUT` and `SMALLEST_PART` may be less
     part_size: int = SMALLEST_PART
 
-    def client(self) -> "ClientConfig":
-        """Return how obstore is to speak HTTP."""
+    def reach(self, url: str) -> Reach:
+        """Return how the server of *url* is reached; raise `StoreRefused` for a proxy or a file that is of no use."""
+        return reach_of(url, os.environ, self.ca_bundle)
+
+    def client(self, url: str) -> "ClientConfig":
+        """Return how obstore is to speak HTTP with the server of *url*."""
         client: ClientConfig = {"timeout": timedelta(minutes=5), "connect_timeout": timedelta(seconds=10)}
-        if self.endpoint_url is not None and self.endpoint_url.startswith("http:"):
+        if url.startswith("http:"):
             client["allow_http"] = True
-        if self.ca_bundle is not None:
-            try:
-                with open(self.ca_bundle, "rb") as file:
-                    client["root_certificate"] = file.read()
-            except OSError as error:
-                raise StoreRefused(f"--ca-bundle {self.ca_bundle} cannot be read: {error.strerror}") from error
+        reach = self.reach(url)
+        tell_obstore(client, url, reach.way, reach.certificates)
         return client
 
 
@@ -99,6 +101,7 @@ class RemoteStore:
         self._name = name
         self._clock_url = clock_url
         self._options = options
+        self._reach = options.reach(clock_url)
 
     def check(self, prefix: str = "") -> None:
         """Store a probe as everything will be stored, and delete it."""
@@ -283,15 +286,16 @@ class RemoteStore:
 
     def _now(self) -> datetime:
         request = urllib.request.Request(self._clock_url, method="HEAD")
-        context = ssl.create_default_context(cafile=self._options.ca_bundle)
         try:
-            with urllib.request.urlopen(request, timeout=ANSWER_SECONDS, context=context) as answer:
+            with open_url(request, self._reach, timeout=ANSWER_SECONDS) as answer:
                 date = answer.headers["Date"]
         except HTTPError as error:
             with error:
                 date = error.headers["Date"]  # any answer tells the time; that one is refused does not matter
         except (OSError, HTTPException) as error:
-            raise StoreUnavailable(f"{self._name} does not answer: {error}; check the network") from error
+            raise StoreUnavailable(
+                f"{self._name} does not answer{self._reach.way}: {error}; check the network"
+            ) from error
         if date is None:
             raise StoreUnavailable(f"{self._name} does not say what time it is; is a proxy in between?")
         return parsedate_to_datetime(date).astimezone(UTC)
@@ -301,7 +305,7 @@ class RemoteStore:
         try:
             yield
         except _FAILURES as error:
-            raise meaning_of(error, self._name, key, listing=listing) from error
+            raise meaning_of(error, self._name, key, self._reach, listing=listing) from error
 
 
 def _whole(content: Content) -> bytearray | bytes:
@@ -328,7 +332,7 @@ class _Source:
             raise
 
 
-def meaning_of(error: Exception, name: str, key: str, *, listing: bool = False) -> StoreError:
+def meaning_of(error: Exception, name: str, key: str, reach: Reach, *, listing: bool = False) -> StoreError:
     """Return what *error*, raised by obstore for *key* in the store called *name*, means to us."""
     text = str(error)
     said = f"{name}: {shown(key)}: {_said(text)}"
@@ -346,13 +350,19 @@ def meaning_of(error: Exception, name: str, key: str, *, listing: bool = False) 
         return AlreadyStored(key)
     if isinstance(error, PermissionDeniedError | UnauthenticatedError):
         return StoreRefused(f"{said}; check the credentials, and what they allow")
+    if UNTRUSTED.search(text):
+        return StoreRefused(
+            f"{said}: its certificate is not trusted{reach.way}; name its authority with --ca-bundle, as it is not in "
+            f"{reach.trust}"
+        )
     if isinstance(error, ValueError | InvalidPathError):
         if listing:
             return StoreRefused(f"{said}; a listing cannot name that object, so move it out from under {shown(key)}")
         return KeyRefused(said)
     if "token request" in text:
         return StoreUnavailable(f"{said}; are there credentials in the environment, or on this machine?")
-    return meaning_of_status(_status(text), said)
+    status = _status(text)
+    return meaning_of_status(status, said if status else f"{said} does not answer{reach.way}")
 
 
 def meaning_of_status(status: int | None, said: str) -> StoreError:

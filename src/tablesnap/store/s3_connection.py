@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -26,7 +25,8 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store as Mover
 
 from tablesnap.errors import StoreRefused, StoreUnavailable
-from tablesnap.store.network import Trust, trusted, way_to
+from tablesnap.store.network import trusted, way_to
+from tablesnap.store.reach import read_certificates, tell_obstore
 from tablesnap.store.s3_answers import look_at
 from tablesnap.store.s3_errors import STALE_CREDENTIALS, Place, answer_of, error_of, one_line
 
@@ -171,15 +171,7 @@ class Connection:
             "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
             "allow_http": url.scheme == "http",
         }
-        if self.root_certificates is not None:
-            client["root_certificate"] = self.root_certificates
-        if self.place.way.proxy:
-            client["proxy_url"] = self.place.way.proxy
-            if self.root_certificates is not None:
-                client["proxy_ca_certificate"] = self.root_certificates
-        if self.place.way.exception_variable:
-            # By its name: obstore does not take * for an address, and would look for proxies itself without a URL.
-            client["proxy_excludes"] = urlsplit(endpoint).hostname or ""
+        tell_obstore(client, endpoint, self.place.way, self.root_certificates)
         try:
             return Mover(
                 self.place.bucket,
@@ -400,16 +392,6 @@ def offer_to_pay(params: dict[str, Any], model: Any, **_: Any) -> dict[str, Any]
     """
     has_word = model.input_shape is not None and "RequestPayer" in model.input_shape.members
     return {**params, "RequestPayer": "requester"} if has_word else params
-
-
-def read_certificates(trust: Trust) -> str | None:
-    """Read a file of trusted certificates, or raise `StoreRefused`; None for the system's, which obstore finds."""
-    if not trust.path or trust.is_systems:
-        return None
-    try:
-        return Path(trust.path).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise StoreRefused(f"the certificates in {trust} cannot be read: {error}; name a file of them") from error
 
 
 def parse_moment(text: Any) -> datetime:

@@ -26,7 +26,7 @@ from tablesnap.errors import (
 )
 from tablesnap.store.archive import thawing_takes
 from tablesnap.store.keys import shown
-from tablesnap.store.network import DIRECTLY, NOBODY_NAMED, Trust, Way
+from tablesnap.store.network import DIRECTLY, NOBODY_NAMED, UNTRUSTED, Trust, Way
 
 # Codes as of https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html and as seen on other servers.
 _OUTAGES = {
@@ -65,8 +65,6 @@ _UNNAMEABLE = {
     "XMinioInvalidObjectName",
 }
 _ARCHIVED = "InvalidObjectState"  # of a GET
-# As OpenSSL says it, and rustls.
-_UNTRUSTED = re.compile("CERTIFICATE_VERIFY_FAILED|invalid peer certificate")
 _NOT_LET_IN = re.compile("Tunnel connection failed: 407|proxy authorization required", re.IGNORECASE)
 _PROXY_PASSWORD = "write them into its address, http://NAME:PASSWORD@HOST:PORT"
 _NOT_THERE = {"NoSuchKey", "NotFound", "404", ""}  # a HEAD has no body to say more
@@ -195,7 +193,7 @@ def error_of(error: BaseException, place: Place, key: str | None) -> StoreError:
     said = one_line(str(error).partition("\n\nDebug source:")[0] + cause)
     if isinstance(error, (ParamValidationError, ValidationError, UnsupportedSignatureVersionError)):
         return StoreRefused(f"{where}: the request makes no sense to boto3: {said}")
-    if _UNTRUSTED.search(said):
+    if UNTRUSTED.search(str(error)):
         return StoreRefused(
             f"{where}{place.way}: its certificate is not trusted ({said}); name its authority with --ca-bundle, as it "
             f"is not in {place.trust}"
