@@ -93,7 +93,6 @@ def test_o06_two_events_of_one_file_upload_it_once_and_ask_nothing(
         proxy(moto_endpoint) as between,
         running(Bucket.on(between, "o06-events"), *both, data, log=log) as daemon,
     ):
-        # With its first object the daemon finds out what the store makes of a conditional PUT.
         write_by_rename(data / "first", b"before we count")
         await_restore_point(daemon, bucket, data, {"first": b"before we count"})
         between.seen.clear()

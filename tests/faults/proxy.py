@@ -20,6 +20,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import trustme
 from tests.endpoint import S3Server
 
+from tablesnap.store.probe import is_probe
+
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "expect", "te", "upgrade"}
 _MOST_AT_ONCE = 64 << 10  # bytes of a body between two looks at the clock
 _PAUSE_SECONDS = 0.05
@@ -61,8 +63,8 @@ class Request:
 
     @property
     def is_data(self) -> bool:
-        """Say whether this is about an object that is no index."""
-        return ":/" in self.key and not self.is_index
+        """Say whether this is about an object that is no index, and not the check's probe."""
+        return ":/" in self.key and not self.is_index and not is_probe(self.key)
 
     @property
     def call(self) -> str:

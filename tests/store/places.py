@@ -12,7 +12,7 @@ from tablesnap.store.azure import AzureStore
 from tablesnap.store.azure_account import Account
 from tablesnap.store.file import FileStore
 from tablesnap.store.memory import MemoryStore
-from tablesnap.store.port import Content, Store
+from tablesnap.store.port import Store
 from tablesnap.store.remote import RemoteOptions
 from tablesnap.store.s3 import S3Options, S3Store
 
@@ -94,10 +94,9 @@ def s3_place(server: S3Server, *, foreign: tuple[str, ...]) -> Place:
         server.client().put_object(Bucket=bucket, Key=key, Body=data)
 
     store = S3Store(bucket, options)
-    # On a server that is not Amazon's the first create finds out whether it would overwrite; the contract is what
-    # holds from then on.
-    store.create("first", Content.of(b""))
-    store.delete(["first"])
+    # On a server that is not Amazon's the check finds out whether it would overwrite; the contract is what holds from
+    # then on.
+    store.check()
     return Place(
         store,
         put_by_hand=put_by_hand,

@@ -101,8 +101,9 @@ class Store(Protocol):
 
     def check(self, prefix: str = "") -> None:
         """Raise `StoreRefused` if the store will not do what was asked of it (bucket, credentials, encryption,
-        storage class, permission to write), or `StoreUnavailable` if it does not answer. Leaves nothing visible,
-        and touches only keys that begin with *prefix*: who may use no others is welcome."""
+        storage class, permission to write), or `StoreUnavailable` if it does not answer. May leave one small object,
+        the same at each start, that no listing shows; touches only keys that begin with *prefix*: who may use no
+        others is welcome. What is not tried is not believed by `create`, which then asks first."""
 
     def create(
         self,

@@ -4,8 +4,6 @@ obstore sends what it can name and send in one request, which is nearly everythi
 """
 
 import logging
-import threading
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,8 +12,7 @@ from email.utils import parsedate_to_datetime
 from itertools import islice
 from typing import Any
 
-from botocore.exceptions import ClientError
-
+from tablesnap.checksum import crc64nvme
 from tablesnap.errors import (
     AlreadyStored,
     DamagedUpload,
@@ -25,6 +22,7 @@ from tablesnap.errors import (
     StoreRefused,
     StoreUnavailable,
 )
+from tablesnap.store import probe
 from tablesnap.store.port import Content, Head, Listed
 from tablesnap.store.s3_answers import is_usual_etag, whole_checksum
 from tablesnap.store.s3_archive import frozen_class
@@ -32,22 +30,22 @@ from tablesnap.store.s3_connection import Connection, Connector, S3Options
 from tablesnap.store.s3_errors import (
     IN_BETWEEN,
     Answer,
-    RequestUnknown,
     answer_of,
     error_of_answer,
 )
 from tablesnap.store.s3_keys import is_plain, require_key
 from tablesnap.store.s3_listing import PAGE, Lister
 from tablesnap.store.s3_reading import read_within
+from tablesnap.store.s3_sums import Sum
 from tablesnap.store.s3_transfer import LARGEST_PUT, put, put_in_parts
+from tablesnap.store.s3_trial import AMAZON, UNTRIED, Habits, Trial
 from tablesnap.store.strides import STRIDE, RangeRefused, read_in_strides
 
 __all__ = ["S3Options", "S3Store"]
 
 log = logging.getLogger(__name__)
 
-LARGEST_TRIAL = 1 << 20  # bytes sent twice, to see what a store makes of a conditional create
-CHECK_KEY = "tablesnap-check"
+DENIED = {"AccessDenied", "AllAccessDisabled", "Forbidden", "InvalidObjectState"}
 
 # obstore takes these names of metadata for headers.
 _HEADER_NAMES = {
@@ -86,17 +84,31 @@ class S3Store:
         self._connector = Connector(bucket, self._options)
         self._saying = self._connector.saying
         self._lister = Lister(bucket, self._connector)
-        # Whether a store other than Amazon's refuses to create what is there; None until it was tried.
-        self._honours_conditions: bool | None = None
-        self._first_create = threading.Lock()
+        self._habits: Habits | None = None  # until a check has tried them
         self._knows_ranges = True  # until an answer shows that they are not answered as they are asked
 
     def check(self, prefix: str = "") -> None:
         """See `Store.check`."""
         connection = self._connector.connected()
+        key = probe.key_of(prefix, self._options.storage_class)
+        require_key(key)
         with self._saying(connection):
             connection.client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=1)
-            self._check_writing(connection, prefix + CHECK_KEY)
+        with self._saying(connection, key):
+            self._habits = Trial(connection, self._bucket, key).run()
+        self._check_reading(connection, key)
+
+    def _check_reading(self, connection: Connection, key: str) -> None:
+        """Read the probe as a restore does: from its beginning, and from where a connection broke."""
+        try:
+            for offset in (0, 7):
+                if b"".join(self.read(key, offset=offset)) != probe.CONTENT.read(offset, probe.CONTENT.size):
+                    where = connection.place.of(key)
+                    raise StoreRefused(f"{where} is not what was stored there; is a proxy in between?")
+        except StoreRefused as error:
+            if not is_denied(error):
+                raise
+            log.warning("whether what is stored here can be read was not seen: %s", error)
 
     def create(
         self,
@@ -113,8 +125,6 @@ class S3Store:
         connection = self._connector.connected()
         if connection.custom and not is_plain(key):
             self._create_odd(connection, new)
-        elif connection.custom and self._honours_conditions is None and may_be_tried(content):
-            self._create_first(connection, new)
         else:
             self._send(connection, new)
 
@@ -213,79 +223,92 @@ class S3Store:
                 raise refused from error  # versitygw's answer to a path that leads out of the bucket
             raise
         if not self._lister.holds(new.key):
-            if self._honours_conditions:
+            if self._habits_of(connection).honours_put:
                 # It was not there before, so what the server made of the name is ours to take back.
                 self._delete_one(connection, new.key)
             raise refused
 
-    def _create_first(self, connection: Connection, new: NewObject) -> None:
-        """Create, then try the same again: it must fail, or the store would overwrite others in silence, too."""
-        with self._first_create:
-            self._send(connection, new)
-            if self._honours_conditions is None:
-                # The object is there. Where the trial cannot be made just now, the next create makes it.
-                with suppress(StoreError):
-                    self._try_condition(connection, new)
-
-    def _try_condition(self, connection: Connection, new: NewObject) -> None:
-        try:
-            with self._saying(connection, new.key):
-                self._transmit(connection, new, conditional=True)
-        except AlreadyStored:
-            self._honours_conditions = True
-        else:
-            self._distrust(connection)
-
-    def _distrust(self, connection: Connection) -> None:
-        self._honours_conditions = False
-        log.warning(
-            "%s would overwrite objects (it ignores If-None-Match); from now on each upload asks first what is there, "
-            "but daemons with the same keys could overwrite each other",
-            connection.place.of(None),
-        )
+    def _habits_of(self, connection: Connection) -> Habits:
+        return self._habits or (UNTRIED if connection.custom else AMAZON)
 
     def _send(self, connection: Connection, new: NewObject) -> None:
-        trusted = not connection.custom or self._honours_conditions is True
+        habits = self._habits_of(connection)
+        in_parts = self._goes_in_parts(new, habits)
+        trusted = habits.honours(in_parts=in_parts)
         # Ask first also where much would be sent before the store says no.
-        if (not trusted or new.content.size > self._multipart_above) and self._head(connection, new.key) is not None:
-            raise AlreadyStored(new.key)
+        if not trusted or in_parts:
+            self._require_free(connection, new.key)
         try:
             with self._saying(connection, new.key):
-                self._transmit(connection, new, conditional=self._honours_conditions is not False)
-        except RequestUnknown:
-            if trusted or self._honours_conditions is False:
-                raise
-            self._distrust(connection)
-            self._send(connection, new)
+                etag = self._transmit(connection, new, habits)
         except NoSuchObject as error:
             # A server that has no route for such a key: nothing can be stored under it.
             raise KeyRefused(
                 f"{connection.place.of(new.key)} cannot be stored: the server knows no such key"
             ) from error
+        if not trusted:
+            self._require_ours(connection, new, etag)
 
-    def _transmit(self, connection: Connection, new: NewObject, *, conditional: bool) -> None:
-        if new.content.size <= self._multipart_above and connection.can_put() and new.is_plain():
-            self._move(connection, new, conditional=conditional)
-            return
+    def _goes_in_parts(self, new: NewObject, habits: Habits) -> bool:
+        return new.content.size > (LARGEST_PUT if habits.prefers_one_request() else self._multipart_above)
+
+    def _require_free(self, connection: Connection, key: str) -> None:
+        if self._head(connection, key) is not None:
+            raise AlreadyStored(key)
+
+    def _require_ours(self, connection: Connection, new: NewObject, etag: str) -> None:
+        """Look again: somebody else may have stored there at the same moment, and what is there is then not ours."""
+        found = self._head(connection, new.key)
+        if found is None:
+            raise StoreUnavailable(f"{connection.place.of(new.key)} was stored, and is not there")
+        if found["ContentLength"] != new.content.size or not self._holds(new, found, etag):
+            raise AlreadyStored(new.key)
+
+    def _holds(self, new: NewObject, found: Mapping[str, Any], etag: str) -> bool:
+        """Tell whether what was *found* is *new*, which was answered with *etag*."""
+        told = whole_checksum(found)
+        if told is not None:
+            return told == new.content.checksum
+        if etag and etag.strip('"') == found.get("ETag", "").strip('"'):
+            return True
+        # gofakes3 and rclone tell another ETag at the end of an upload in parts than afterwards.
+        checksum = 0
+        for piece in self.read(new.key):
+            checksum = crc64nvme(piece, checksum)
+        return checksum == new.content.checksum
+
+    def _transmit(self, connection: Connection, new: NewObject, habits: Habits) -> str:
+        """Send it, and return its ETag."""
+        in_parts = self._goes_in_parts(new, habits)
+        if not in_parts and connection.can_put() and new.is_plain() and habits.kind is Sum.CRC64NVME:
+            return self._move(connection, new, conditional=habits.takes_condition)
         target = {"Bucket": self._bucket, "Key": new.key}
-        condition = {"IfNoneMatch": "*"} if conditional else {}
+        condition = habits.condition(in_parts=in_parts)
         arguments: dict[str, Any] = {
             **replace(self._options, storage_class=new.storage_class).write_arguments(),
             "ContentType": new.content_type,
             "Metadata": dict(new.metadata),
         }
-        if new.content.size <= self._multipart_above:
-            answer = put(connection.client, target, new.content, {**arguments, **condition})
+        if not in_parts:
+            answer = put(connection.client, target, new.content, {**arguments, **condition}, habits.kind)
         else:
-            part_size = self._options.part_size
             answer = put_in_parts(
-                connection.client, target, new.content, arguments, part_size=part_size, condition=condition
+                connection.client,
+                target,
+                new.content,
+                arguments,
+                part_size=self._options.part_size,
+                condition=condition,
+                kind=habits.kind_of_parts,
+                # Much time has passed since it was asked first.
+                before_end=lambda: None if habits.honours_parts else self._require_free(connection, new.key),
             )
         told = whole_checksum(answer)
         if told is not None and told != new.content.checksum:
             raise DamagedUpload(f"{connection.place.of(new.key)} arrived damaged, by the checksum in the answer")
+        return str(answer.get("ETag", ""))
 
-    def _move(self, connection: Connection, new: NewObject, *, conditional: bool) -> None:
+    def _move(self, connection: Connection, new: NewObject, *, conditional: bool) -> str:
         assert new.content.buffer is not None
         attributes = {**new.metadata, "Content-Type": new.content_type}
         if new.storage_class:
@@ -299,6 +322,7 @@ class S3Store:
         )
         if not is_usual_etag(answer["e_tag"]):
             self._require_stored(connection, new)
+        return answer["e_tag"] or ""
 
     def _require_stored(self, connection: Connection, new: NewObject) -> None:
         """Raise `StoreUnavailable` if *new* is not there: obstore does not show us what came with an odd ETag."""
@@ -349,50 +373,6 @@ class S3Store:
         with suppress(NoSuchObject), self._saying(connection, key):
             connection.client.delete_object(Bucket=self._bucket, Key=key)
 
-    # Checking
-
-    def _check_writing(self, connection: Connection, key: str) -> None:
-        """Begin an upload as every object is begun, and give it up: nothing of it is ever to be seen."""
-        client, asked = connection.client, self._options.write_arguments()
-        target = {"Bucket": self._bucket, "Key": key}
-        upload = client.create_multipart_upload(**target, **asked)
-        begun = {**target, "UploadId": upload["UploadId"]}
-        try:
-            kept = self._class_of_upload(connection, begun) if self._options.storage_class else None
-        finally:
-            client.abort_multipart_upload(**begun)
-        if upload.get("ServerSideEncryption") != asked.get("ServerSideEncryption") and self._options.encryption:
-            raise StoreRefused(
-                f"{connection.place.of(None)} does not encrypt as asked; leave out --with-sse, or use another store"
-            )
-        if connection.custom and kept != self._options.storage_class:
-            self._check_class(connection, key)
-
-    def _class_of_upload(self, connection: Connection, begun: Mapping[str, str]) -> str | None:
-        # Whoever may upload need not be allowed this: then it stays unknown, as with a store that says nothing.
-        with suppress(ClientError):
-            kept: str | None = connection.client.list_parts(**begun).get("StorageClass")
-            return kept
-        return None
-
-    def _check_class(self, connection: Connection, key: str) -> None:
-        """Ask an empty object of the storage class what it became, where an upload does not tell.
-
-        versitygw ignores the class; moto keeps it, but does not tell it of an upload. Amazon refuses an upload of a
-        class that it does not know, so there no object is needed.
-        """
-        target = {"Bucket": self._bucket, "Key": f"{key}~{uuid.uuid4().hex}"}
-        connection.client.put_object(**target, **self._options.write_arguments(), Body=b"")
-        try:
-            kept = connection.client.head_object(**target).get("StorageClass", "STANDARD")
-        finally:
-            connection.client.delete_object(**target)
-        if kept != self._options.storage_class:
-            raise StoreRefused(
-                f"{connection.place.of(None)} keeps objects as {kept}, not as {self._options.storage_class}; "
-                "leave out --storage-class, or use another store"
-            )
-
 
 def status_of(error: StoreError) -> int | None:
     """Return the HTTP status that *error* was made of, if there was an answer."""
@@ -400,6 +380,7 @@ def status_of(error: StoreError) -> int | None:
     return None if answer is None else answer.status
 
 
-def may_be_tried(content: Content) -> bool:
-    """Tell whether sending *content* twice costs little and sends the same bytes: a file may change in between."""
-    return content.buffer is not None and content.size <= LARGEST_TRIAL
+def is_denied(error: StoreError) -> bool:
+    """Tell whether *error* was made of an answer that says no to whoever asks, or to reading what is archived."""
+    answer = None if error.__cause__ is None else answer_of(error.__cause__)
+    return answer is not None and answer.code in DENIED

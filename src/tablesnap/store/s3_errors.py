@@ -79,10 +79,6 @@ NOT_BELIEVED = "TablesnapNotBelieved"
 IN_BETWEEN = "is a proxy or a login page in between, or is it the address of something else?"
 
 
-class RequestUnknown(StoreRefused):
-    """The store does not implement what it was asked."""
-
-
 # Credentials that are of no more use: whoever replaced them on disk should not have to restart us as well.
 STALE_CREDENTIALS = _EXPIRED | _WRONG_KEYS
 
@@ -162,7 +158,7 @@ def error_of_answer(answer: Answer, place: Place, key: str | None) -> StoreError
     if status == 412 and key is not None:
         return AlreadyStored(key)
     if status == 501:
-        return RequestUnknown(f"{where}: the store does not know how: {answer}")
+        return StoreRefused(f"{where}: the store does not know how: {answer}")
     if code in _OUTAGES or status in (408, 409, 429) or status >= 500:
         return StoreUnavailable(f"{where}: the store cannot do it just now: {answer}")
     if status == 404 and code in _NOT_THERE and key is not None:

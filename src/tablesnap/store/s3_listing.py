@@ -16,6 +16,7 @@ from urllib.parse import unquote, unquote_plus
 from tablesnap.errors import StoreRefused, StoreUnavailable
 from tablesnap.store.keys import require_utf8
 from tablesnap.store.port import Listed
+from tablesnap.store.probe import is_probe
 from tablesnap.store.s3_archive import archived_class
 from tablesnap.store.s3_connection import Connection, Connector
 from tablesnap.store.s3_errors import IN_BETWEEN
@@ -40,13 +41,13 @@ class Lister:
         """See `Store.list`."""
         seen = Seen()
         for connection, page in self._believed(prefix, {}):
-            yield from self._listed(connection, page, prefix, seen)
+            yield from self._shown(connection, page, prefix, seen)
 
     def level(self, prefix: str) -> "Iterator[Listed | str]":
         """See `Store.level`."""
         seen, folders = Seen(), Seen()
         for connection, page in self._believed(prefix, {"Delimiter": "/"}):
-            yield from self._listed(connection, page, prefix, seen)
+            yield from self._shown(connection, page, prefix, seen)
             for entry in page.get("CommonPrefixes", []):
                 if folders.is_new(entry["Prefix"]):
                     yield entry["Prefix"]
@@ -86,6 +87,9 @@ class Lister:
             if fits_xml(prefix) and (why := why_of_another_prefix(page, prefix)) is not None:
                 raise not_believed(connection, why)
             yield connection, page
+
+    def _shown(self, connection: Connection, page: Page, prefix: str, seen: "Seen") -> Iterator[Listed]:
+        return (one for one in self._listed(connection, page, prefix, seen) if not is_probe(one.key))
 
     def _listed(self, connection: Connection, page: Page, prefix: str, seen: "Seen") -> Iterator[Listed]:
         for entry in page.get("Contents", []):

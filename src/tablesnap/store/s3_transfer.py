@@ -1,6 +1,6 @@
 """Sending content with boto3 in bounded memory: in one request, or in parts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -8,9 +8,9 @@ from typing import Any
 from awscrt.exceptions import AwsCrtError
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tablesnap.checksum import crc64nvme, to_base64
 from tablesnap.errors import CannotRead, FileChanged
 from tablesnap.store.port import READ_SIZE, Content
+from tablesnap.store.s3_sums import Sum
 
 LARGEST_PUT = 5 << 30  # bytes
 SMALLEST_PART = 5 << 20
@@ -53,14 +53,13 @@ class Slice:
         """Return the position, as a file does."""
         return self._position
 
-    def checksum(self) -> int:
-        """Return the CRC-64/NVME of the slice."""
-        checksum, offset = 0, 0
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the slice in pieces of at most `READ_SIZE` bytes."""
+        offset = 0
         while offset < self._size:
             data = self._content.read(self._start + offset, min(READ_SIZE, self._size - offset))
-            checksum = crc64nvme(data, checksum)
             offset += len(data)
-        return checksum
+            yield data
 
 
 def plan_parts(size: int, part_size: int) -> list[tuple[int, int]]:
@@ -69,18 +68,14 @@ def plan_parts(size: int, part_size: int) -> list[tuple[int, int]]:
     return [(start, min(length, size - start)) for start in range(0, size, length)]
 
 
-def put(client: Any, target: Mapping[str, str], content: Content, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Store *content* in one request, and return the answer."""
+def put(
+    client: Any, target: Mapping[str, str], content: Content, arguments: Mapping[str, Any], kind: Sum
+) -> Mapping[str, Any]:
+    """Store *content* in one request, with this kind of sum, and return the answer."""
     content.read(max(0, content.size - 1), 1)  # a file that has become shorter is found out before anything is sent
     body = Slice(content, 0, content.size)
     with _reading(body):
-        answer: Mapping[str, Any] = client.put_object(
-            **target,
-            **arguments,
-            Body=body,
-            ChecksumAlgorithm="CRC64NVME",
-            ChecksumCRC64NVME=to_base64(content.checksum),
-        )
+        answer: Mapping[str, Any] = client.put_object(**target, **arguments, Body=body, **kind.of_object(content))
     return answer
 
 
@@ -92,20 +87,20 @@ def put_in_parts(
     *,
     part_size: int,
     condition: Mapping[str, str],
+    kind: Sum = Sum.CRC64NVME,
+    before_end: Callable[[], None] = lambda: None,
 ) -> Mapping[str, Any]:
-    """Store *content* in parts, or leave nothing of it; return the answer that ended the upload."""
-    upload = client.create_multipart_upload(
-        **target, **arguments, ChecksumAlgorithm="CRC64NVME", ChecksumType="FULL_OBJECT"
-    )
+    """Store *content* in parts, or leave nothing of it, and return the answer that ended it.
+
+    *before_end* may raise to have it so.
+    """
+    upload = client.create_multipart_upload(**target, **arguments, **kind.of_beginning())
     begun = {**target, "UploadId": upload["UploadId"]}
     try:
-        parts = _send_parts(client, begun, content, part_size)
+        parts = _send_parts(client, begun, content, part_size, kind)
+        before_end()
         answer: Mapping[str, Any] = client.complete_multipart_upload(
-            **begun,
-            **condition,
-            MultipartUpload={"Parts": parts},
-            ChecksumType="FULL_OBJECT",
-            ChecksumCRC64NVME=to_base64(content.checksum),
+            **begun, **condition, MultipartUpload={"Parts": parts}, **kind.of_whole(content)
         )
     except BaseException:
         # Whatever it was: parts that nobody completes are invisible, and paid for until somebody looks.
@@ -115,11 +110,13 @@ def put_in_parts(
     return answer
 
 
-def _send_parts(client: Any, begun: Mapping[str, str], content: Content, part_size: int) -> list[dict[str, Any]]:
+def _send_parts(
+    client: Any, begun: Mapping[str, str], content: Content, part_size: int, kind: Sum
+) -> list[dict[str, Any]]:
     pool = ThreadPoolExecutor(PARTS_AT_ONCE, thread_name_prefix="part")
     try:
         sent = [
-            pool.submit(_send_part, client, begun, number, Slice(content, start, size))
+            pool.submit(send_part, client, begun, number, Slice(content, start, size), kind)
             for number, (start, size) in enumerate(plan_parts(content.size, part_size), 1)
         ]
         wait(sent, return_when=FIRST_EXCEPTION)
@@ -132,13 +129,14 @@ def _send_parts(client: Any, begun: Mapping[str, str], content: Content, part_si
         pool.shutdown(cancel_futures=True)
 
 
-def _send_part(client: Any, begun: Mapping[str, str], number: int, body: Slice) -> dict[str, Any]:
-    checksum = to_base64(body.checksum())
+def send_part(client: Any, begun: Mapping[str, str], number: int, body: Slice, kind: Sum) -> dict[str, Any]:
+    """Send one part, and return what the end of the upload says of it."""
+    sums = kind.of_part(body.chunks())
     with _reading(body):
-        answer = client.upload_part(
-            **begun, PartNumber=number, Body=body, ChecksumAlgorithm="CRC64NVME", ChecksumCRC64NVME=checksum
-        )
-    return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumCRC64NVME": checksum}
+        answer = client.upload_part(**begun, PartNumber=number, Body=body, **sums)
+    # boto3 takes the checksum here, and neither its name nor an MD5.
+    told = {name: sums[name] for name in ("ChecksumCRC64NVME",) if name in sums}
+    return {"PartNumber": number, "ETag": answer["ETag"], **told}
 
 
 @contextmanager
