@@ -99,6 +99,24 @@ def test_a_restore_thaws_what_is_archived_and_the_same_line_goes_on_later(bucket
     assert len(contents(tmp_path / "target")) == 2 * FILES
 
 
+def test_an_index_that_a_lifecycle_rule_archived_is_thawed_before_its_files(bucket: Bucket, tmp_path: Path) -> None:
+    [index] = bucket.past("GLACIER").table(USERS, [1], moment())
+    client = bucket.server.client()
+    copied = {"CopySource": {"Bucket": bucket.name, "Key": index}, "StorageClass": "GLACIER"}
+    client.copy_object(Bucket=bucket.name, Key=index, **copied)
+    line = ("tableslurp", "--thaw", "7", bucket.name, USERS, tmp_path / "target")
+
+    first = bucket.run(*line)
+    second = bucket.run(*line)
+    third = bucket.run(*line)
+
+    assert f"  {index} (GLACIER)" in first.stdout
+    assert "asked to thaw 1 file, for 7 days" in first.stderr
+    assert "asked to thaw 5 files, for 7 days" in second.stderr
+    assert (first.returncode, second.returncode, third.returncode) == (1, 1, 0)
+    assert len(contents(tmp_path / "target")) == FILES
+
+
 def test_a_dry_run_asks_the_store_to_thaw_nothing(bucket: Bucket, tmp_path: Path) -> None:
     bucket.past("GLACIER").table(USERS, [1], moment())
 

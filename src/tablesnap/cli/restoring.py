@@ -123,11 +123,10 @@ def _thaw(options: Options, plan: Plan, thawer: Thawer) -> str:
             f"for that; it takes: {hours}"
         )
     asked = thaw(plan.frozen, thawer, options.thaw, threads=options.threads)
-    before = f", and {len(plan.frozen) - asked} before" if asked < len(plan.frozen) else ""
-    return (
-        f"nothing was restored yet: the store was asked to thaw {spell_count(asked, 'file')}{before}, for "
-        f"{spell_count(options.thaw, 'day')}. That takes: {hours}. Run the same again then, and it goes on"
-    )
+    said = f"the store was asked to thaw {spell_count(asked, 'file')}, for {spell_count(options.thaw, 'day')}"
+    before = f"for {spell_count(len(plan.frozen) - asked, 'file')} it was asked before"
+    what = "; ".join([said] * bool(asked) + [before] * (asked < len(plan.frozen)))
+    return f"nothing was restored yet: {what}. That takes: {hours}. Run the same again then, and it goes on"
 
 
 def _meant(options: Options, store: Store) -> Request:

@@ -1,10 +1,11 @@
 """What is archived of what a restore fetches: found before anything is fetched, and thawed where that is asked for."""
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from tablesnap.restore.chosen import Chosen
 from tablesnap.restore.comparing import Interrupted
 from tablesnap.restore.plan import Frozen
 from tablesnap.rules.placing import Placed
@@ -16,23 +17,25 @@ U = TypeVar("U")
 
 
 def frozen_of(
-    placed: Iterable[Placed], archived: Collection[str], store: Store, *, threads: int, stop: threading.Event
+    chosen: Chosen, wanted: Iterable[Placed], store: Store, *, threads: int, stop: threading.Event
 ) -> list[Frozen]:
-    """Return those files of *placed* that cannot be read now; the store is asked for each of the *archived* keys.
+    """Return what cannot be read now: of the files that are *wanted*, and of the indexes that nothing is known without.
 
-    Raises what the store raises, and `Interrupted`.
+    The store is asked for each that is archived. Raises what the store raises, and `Interrupted`.
     """
 
-    def look(one: Placed) -> Head:
+    def look(key: str) -> Head:
         if stop.is_set():
             raise Interrupted("interrupted while asking what is archived; nothing was changed")
-        return store.head(one.file.key)
+        return store.head(key)
 
-    asked = [one for one in placed if one.file.key in archived]
-    heads = _each(look, asked, threads)
+    archived = frozenset[str]().union(*(choice.archived for choice in chosen.choices))
+    asked = [(one.key, one.key) for refusal in chosen.refusals for one in refusal.archived]
+    asked += [(one.file.key, one.path) for one in wanted if one.file.key in archived]
+    heads = _each(look, [key for key, _ in asked], threads)
     return [
-        Frozen(one.file.key, one.path, head.size, head.frozen, head.is_thawing)
-        for one, head in zip(asked, heads, strict=True)
+        Frozen(key, path, head.size, head.frozen, head.is_thawing)
+        for (key, path), head in zip(asked, heads, strict=True)
         if head.frozen
     ]
 

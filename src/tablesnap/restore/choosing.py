@@ -15,7 +15,7 @@ from tablesnap.restore.proposing import Proposals
 from tablesnap.restore.request import ALL, NEWER, Request
 from tablesnap.rules import points, sstable
 from tablesnap.rules.from_objects import Found, assemble, group_of
-from tablesnap.rules.keys import INDEX_ENDING, file_of_index, plain_of
+from tablesnap.rules.keys import INDEX_ENDING, file_of_index, is_index, plain_of
 from tablesnap.rules.points import Fault, KeptFile, RestorePoint
 from tablesnap.rules.purging import Stored
 from tablesnap.rules.system_schema import is_schema
@@ -231,8 +231,11 @@ class _Chooser:
         return self._listed
 
     def _archived(self, files: Iterable[KeptFile]) -> frozenset[str]:
-        objects = self._objects()
-        return frozenset(file.key for file in files if file.key in objects and objects[file.key].archived)
+        return frozenset(file.key for file in files if self._is_archived(file.key))
+
+    def _is_archived(self, key: str) -> bool:
+        listed = self._objects().get(key)
+        return listed is not None and bool(listed.archived)
 
     def is_whole(self, point: RestorePoint) -> bool:
         """Say whether all of *point* is there."""
@@ -264,7 +267,8 @@ class _Chooser:
     # What is said.
 
     def _refuse(self, why: str, found: Sequence[Fault] = ()) -> Refusal:
-        return Refusal(self._timeline.name, why, tuple(found))
+        archived = (one for one in found if is_index(one.key) and self._is_archived(one.key))
+        return Refusal(self._timeline.name, why, tuple(found), tuple(archived))
 
     def _why_none(self) -> str:
         """Say why there is no restore point to choose from."""

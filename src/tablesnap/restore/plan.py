@@ -21,10 +21,10 @@ class Different:
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """A file that is to be fetched, and whose object the store has to thaw first."""
+    """What the store has to thaw first: a file that is to be fetched, or an index that says what is."""
 
     key: str
-    path: str
+    path: str  # of an index its key
     size: int
     storage_class: str
     is_thawing: bool  # the store was asked for it
@@ -74,7 +74,7 @@ class Plan:
     removals: Sequence[str] = ()  # with --exact: what the restore point does not name
     renamed: Sequence[Renamed] = ()
     spaces: Sequence[Space] = ()
-    frozen: Sequence[Frozen] = ()  # of what is fetched; with any of them nothing is
+    frozen: Sequence[Frozen] = ()  # of what has to be read; with any of them nothing is fetched
     obstacles: Sequence[str] = ()
     warnings: Sequence[str] = field(default=())
 

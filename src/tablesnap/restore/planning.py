@@ -52,7 +52,6 @@ def make_plan(request: Request, chosen: Chosen, store: Store, *, threads: int, s
     spaces, crowded = ground.spaces(
         (ground.Arriving(one.directory, one.file.size or 0, ground.frees(one.path)) for one in wanted), at_once=threads
     )
-    archived = frozenset[str]().union(*(choice.archived for choice in chosen.choices))
     directories = found.placement.directories
     roots = linked.follow(found.placement, layout)
     named = {one.path for one in found.placement.placed}
@@ -78,7 +77,7 @@ def make_plan(request: Request, chosen: Chosen, store: Store, *, threads: int, s
         removals=removals,
         renamed=found.placement.renamed,
         spaces=spaces,
-        frozen=frozen_of(wanted, archived, store, threads=threads, stop=stop),
+        frozen=frozen_of(chosen, wanted, store, threads=threads, stop=stop),
         obstacles=[
             *linked.obstacles(found.placement, roots),
             *_obstacles_of_files(found, request),
