@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -24,10 +24,11 @@ from botocore.utils import parse_timestamp
 from obstore.exceptions import BaseError
 from obstore.store import S3Store as Mover
 
-from tablesnap.errors import StoreRefused, StoreUnavailable
+from tablesnap.errors import StoreRefused
 from tablesnap.store.network import trusted, way_to
 from tablesnap.store.reach import read_certificates, tell_obstore
 from tablesnap.store.s3_answers import look_at
+from tablesnap.store.s3_credentials import explicit_credentials, no_credentials
 from tablesnap.store.s3_errors import STALE_CREDENTIALS, Place, answer_of, error_of, one_line
 
 if TYPE_CHECKING:
@@ -256,7 +257,8 @@ class Connector:
     def _session(self) -> Any:
         session = botocore.session.Session()
         session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_moment)
-        given = explicit_credentials(self._options, os.environ)
+        said = self._options
+        given = explicit_credentials(said.access_key, said.secret_key, said.session_token, os.environ)
         if given is not None:
             session.set_credentials(*given)
         return session
@@ -341,34 +343,6 @@ class Connector:
             raise error_of(error, place, None) from error
         region: str | None = headers.get("x-amz-bucket-region")
         return region
-
-
-def no_credentials(bucket: str, why: object) -> StoreUnavailable:
-    """Make the error for credentials that are not yet to be had."""
-    return StoreUnavailable(
-        f"no credentials for s3://{bucket} yet: {one_line(why)}; give -k and -s, or set up any source that boto3 knows"
-    )
-
-
-def explicit_credentials(options: S3Options, environment: Mapping[str, str]) -> tuple[str, str, str | None] | None:
-    """Return the access key, secret key and token that the operator gave, or None if boto3's chain is to find them.
-
-    What was not given is taken from the environment, as 1.x did: ``-k`` beside AWS_SECRET_ACCESS_KEY. The token is
-    not, where both keys were given: it would belong to others.
-    """
-    given = (options.access_key, options.secret_key, options.session_token)
-    if not any(given):
-        return None
-    access = options.access_key or environment.get("AWS_ACCESS_KEY_ID")
-    secret = options.secret_key or environment.get("AWS_SECRET_ACCESS_KEY")
-    if not access and not secret:
-        return None
-    if not access or not secret:
-        raise StoreRefused("one half of the credentials is missing; give both -k and -s, or neither")
-    token = options.session_token
-    if not (options.access_key and options.secret_key):
-        token = token or environment.get("AWS_SECURITY_TOKEN") or environment.get("AWS_SESSION_TOKEN")
-    return access, secret, token or None
 
 
 def is_amazon(endpoint: str) -> bool:
