@@ -10,7 +10,7 @@ import pytest
 from tests.endpoint import S3Server
 from tests.faults.proxy import Reply, Request, proxy
 
-from tablesnap.errors import AlreadyStored, DamagedUpload, StoreUnavailable
+from tablesnap.errors import AlreadyStored, DamagedUpload, StoreRefused, StoreUnavailable
 from tablesnap.store.port import Content
 from tablesnap.store.s3 import S3Options, S3Store
 from tablesnap.store.s3_answers import why_not_believed
@@ -200,6 +200,83 @@ def test_an_unusual_etag_is_believed_if_the_object_is_there(moto_endpoint: S3Ser
         store.create(KEY, Content.of(b"rows"))
 
         assert b"".join(store.read(KEY)) == b"rows"
+
+
+ANSWERS_OF_BOTO3: dict[str, Use] = {
+    "a head": lambda store: store.head(KEY),
+    "a listing": lambda store: list(store.list("")),
+    "a deletion": lambda store: store.delete([KEY]),
+    "an odd key": lambda store: next(store.read(ODD_KEY)),
+    "a check": lambda store: store.check(),
+}
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize("use", ANSWERS_OF_BOTO3.values(), ids=ANSWERS_OF_BOTO3)
+def test_a_redirect_is_not_followed_and_is_told_in_one_line(
+    moto_endpoint: S3Server, bucket: str, status: int, use: Use
+) -> None:
+    """boto3 asked the bucket for its region, and was redirected, and asked the bucket for its region."""
+    elsewhere = Reply(status, text=b"", headers={"Location": "http://login.example.com/?from=here"})
+
+    with proxy(moto_endpoint, lambda _: elsewhere) as between:
+        with pytest.raises(StoreRefused, match=r"http://login\.example\.com") as caught:
+            use(S3Store(bucket, options_of(between)))
+
+        assert len(between.seen) <= 3  # one of them for the region
+    assert "\n" not in str(caught.value)
+
+
+def test_an_upload_that_is_sent_elsewhere_is_refused(moto_endpoint: S3Server, bucket: str) -> None:
+    elsewhere = Reply(307, text=b"", headers={"Location": "http://127.0.0.1:1/"})
+
+    with (
+        proxy(moto_endpoint, lambda request: elsewhere if is_put(request) else None) as between,
+        pytest.raises(StoreRefused, match="the answer to PutObject sends us elsewhere"),
+    ):
+        S3Store(bucket, options_of(between)).create(KEY, Content.of(b"rows"))
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+@pytest.mark.parametrize(
+    ("call", "use"),
+    [
+        ("PutObject", lambda store: store.create(KEY, Content.of(b"rows"))),
+        ("CreateMultipartUpload", lambda store: store.create(KEY, Content.of(bytes(2 * MIB)))),
+        ("ListObjectsV2", lambda store: list(store.list(""))),
+    ],
+)
+def test_an_error_in_html_is_not_the_stores_word(
+    moto_endpoint: S3Server, bucket: str, call: str, status: int, use: Use
+) -> None:
+    """Neither is access denied, nor is there no bucket: a proxy says so, and may not tomorrow."""
+    page = Reply(status, text=LOGIN)
+
+    with (
+        proxy(moto_endpoint, lambda request: page if request.call == call else None) as between,
+        pytest.raises(StoreUnavailable, match=f"answer to {call} has status {status} .* 'Log in, please'"),
+    ):
+        use(in_parts(between, bucket))
+
+
+@pytest.mark.parametrize(
+    ("call", "use"),
+    [
+        ("PutObject", lambda store: store.create(KEY, Content.of(b"rows"))),
+        ("CompleteMultipartUpload", lambda store: store.create(KEY, Content.of(bytes(2 * MIB)))),
+        ("ListObjectsV2", lambda store: list(store.list(""))),
+    ],
+)
+def test_a_message_names_the_request_that_was_refused(
+    moto_endpoint: S3Server, bucket: str, call: str, use: Use
+) -> None:
+    refusal = Reply(403, "AccessDenied")
+
+    with (
+        proxy(moto_endpoint, lambda request: refusal if request.call == call else None) as between,
+        pytest.raises(StoreRefused, match=f"access was denied to {call} "),
+    ):
+        use(in_parts(between, bucket))
 
 
 LISTING = b'<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><IsTruncated>%s</IsTruncated></ListBucketResult>'

@@ -218,9 +218,10 @@ class S3Store:
             if self._lister.holds(new.key):
                 raise
             raise refused from None
-        except StoreRefused as error:
-            if status_of(error) == 400:
-                raise refused from error  # versitygw's answer to a path that leads out of the bucket
+        except (StoreRefused, StoreUnavailable) as error:
+            # versitygw's answer to a path that leads out of the bucket, and a web server's to one it has no route for.
+            if status_of(error) in (400, 404):
+                raise refused from error
             raise
         if not self._lister.holds(new.key):
             if self._habits_of(connection).honours_put:

@@ -3,7 +3,8 @@
 A login page, a maintenance page behind a load balancer and a server on the wrong port say 200 as well. boto3 takes
 whatever they send: a page in HTML is an object that was stored, or a listing without keys. So each answer is looked at
 before boto3 parses it, which drops the name of the document. One that is not believed becomes an answer of our own
-with status 503, which boto3 asks for again, as it does with the errors that S3 itself puts into a 200.
+with status 503, which boto3 asks for again, as it does with the errors that S3 itself puts into a 200. An error in HTML
+is not the store's word either: "403" is no denial then. A redirect is not followed.
 
 What an answer holds: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
 """
@@ -15,10 +16,10 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from tablesnap.checksum import from_base64
-from tablesnap.store.s3_errors import NOT_BELIEVED
+from tablesnap.store.s3_errors import NOT_BELIEVED, PROXY_WANTS_PASSWORD, REDIRECTED, one_line, spell_page, why_a_page
 
-NOT_BELIEVED_STATUS = 503
-_TOLD = 80  # characters of a page that a message shows
+NOT_BELIEVED_STATUS = 503  # which boto3 asks again after
+REDIRECTED_STATUS = 400  # after which it does not
 
 # The document that answers each request, and what has to be in it.
 _DOCUMENTS = {
@@ -57,31 +58,54 @@ def look_at(client: Any) -> None:
 
 
 def _look(response_dict: dict[str, Any], **_: object) -> None:
-    operation, headers = response_dict["context"]["operation_name"], response_dict["headers"]
-    body = response_dict["body"]
-    bytes_at_hand = body if isinstance(body, bytes) else b""  # what an object holds is still to be read
-    if response_dict["status_code"] >= 300:
-        return
-    why = why_not_believed(operation, headers, bytes_at_hand)
-    if why is None:
+    status, body, headers = response_dict["status_code"], response_dict["body"], response_dict["headers"]
+    operation = response_dict["context"]["operation_name"]
+    at_hand = body if isinstance(body, bytes) else b""  # what an object holds is still to be read
+    instead = None
+    if status < 300:
+        if (why := why_not_believed(operation, headers, at_hand)) is not None:
+            instead = (NOT_BELIEVED_STATUS, NOT_BELIEVED, why)
+    elif is_redirect(status, headers):
+        instead = (REDIRECTED_STATUS, REDIRECTED, why_elsewhere(operation, status, headers))
+    elif is_page(at_hand) and status != PROXY_WANTS_PASSWORD:
+        instead = (status, NOT_BELIEVED, why_a_page(operation, status, _text(at_hand)))
+    if instead is None:
         return
     if not isinstance(body, bytes):
         body.close()
-    response_dict["status_code"] = NOT_BELIEVED_STATUS
-    response_dict["body"] = f"<Error><Code>{NOT_BELIEVED}</Code><Message>{escape(why)}</Message></Error>".encode()
+    response_dict["status_code"], code, message = instead
+    response_dict["body"] = f"<Error><Code>{code}</Code><Message>{escape(one_line(message))}</Message></Error>".encode()
+
+
+def is_redirect(status: int, headers: Mapping[str, str]) -> bool:
+    """Tell whether an answer sends us to another address, and not to Amazon's other regions, which boto3 knows.
+
+    boto3 takes any of them for the latter, and asks the bucket for its region; which is answered by a redirect.
+    """
+    return 300 <= status < 400 and status != 304 and "x-amz-bucket-region" not in headers
+
+
+def why_elsewhere(operation: str, status: int, headers: Mapping[str, str]) -> str:
+    """Say where an answer to *operation* sends us."""
+    return f"the answer to {operation} has status {status} and sends us to {headers.get('Location', 'nowhere')!a}"
+
+
+def is_page(body: bytes) -> bool:
+    """Tell whether *body* is HTML, which no S3 server sends."""
+    return body[:512].lstrip().lower().startswith((b"<!doctype html", b"<html"))
 
 
 def why_not_believed(operation: str, headers: Mapping[str, str], body: bytes) -> str | None:
     """Say why an answer of success to *operation* is none of an S3 server's, or return None if it may be one."""
     if operation in _BARE and body.strip():
-        return f"the answer to {operation} has a body, {spell_page(body)}"
+        return f"the answer to {operation} has a body, {spell_page(_text(body))}"
     missing = [name for name in _HEADERS.get(operation, ()) if name not in headers]
     if missing:
         return f"the answer to {operation} has no {' and no '.join(missing)}"
     if operation in _ANY_DOCUMENT and body.strip():
         root = root_of(body)
         is_page = root is None or _bare_name(root.tag).lower() == "html"
-        return f"the answer to {operation} is no XML of S3: {spell_page(body)}" if is_page else None
+        return f"the answer to {operation} is no XML of S3: {spell_page(_text(body))}" if is_page else None
     return _why_no_document(operation, body) if operation in _DOCUMENTS else None
 
 
@@ -91,12 +115,12 @@ def _why_no_document(operation: str, body: bytes) -> str | None:
         return f"the answer to {operation} is empty"
     root = root_of(body)
     if root is None:
-        return f"the answer to {operation} is no XML, or not all of it: {spell_page(body)}"
+        return f"the answer to {operation} is no XML, or not all of it: {spell_page(_text(body))}"
     found = _bare_name(root.tag)
     if found == "Error":
         return None  # boto3 knows that S3 puts errors into a 200
     if found != wanted:
-        return f"the answer to {operation} is no {wanted}: {spell_page(body)}"
+        return f"the answer to {operation} is no {wanted}: {spell_page(_text(body))}"
     texts = {_bare_name(child.tag): (child.text or "").strip() for child in root}
     if needed is not None and not texts.get(needed):
         return f"the answer to {operation} has no {needed}"
@@ -132,12 +156,8 @@ def whole_checksum(answer: Mapping[str, Any]) -> int | None:
         return None
 
 
-def spell_page(body: bytes) -> str:
-    """Spell what tells a reader whose page it is: its title, or its beginning."""
-    text = body.decode(errors="replace")
-    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
-    told = " ".join((title[1] if title and title[1].strip() else text).split())
-    return f"{'a page called' if title else 'beginning with'} {told[:_TOLD]!a}"
+def _text(body: bytes) -> str:
+    return body.decode(errors="replace")
 
 
 def _bare_name(tag: str) -> str:

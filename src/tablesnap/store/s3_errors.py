@@ -66,7 +66,10 @@ _UNNAMEABLE = {
 }
 _ARCHIVED = "InvalidObjectState"  # of a GET
 _NOT_LET_IN = re.compile("Tunnel connection failed: 407|proxy authorization required", re.IGNORECASE)
+PROXY_WANTS_PASSWORD = 407
 _PROXY_PASSWORD = "write them into its address, http://NAME:PASSWORD@HOST:PORT"
+_TOLD = 80  # characters of a page that a message shows
+_REQUESTS = {"DELETE": "DeleteObject", "GET": "GetObject", "HEAD": "HeadObject", "PUT": "PutObject"}  # obstore's
 _NOT_THERE = {"NoSuchKey", "NotFound", "404", ""}  # a HEAD has no body to say more
 _HOW_TO_THAW = (
     "ask for that with `tableslurp --thaw DAYS`, or `aws s3api restore-object`; from GLACIER it takes "
@@ -74,8 +77,9 @@ _HOW_TO_THAW = (
 )
 
 
-# The code of an answer that we put in the place of one that is not believed (`s3_answers`), and what to look for.
+# Codes of answers that we put in the place of others (`s3_answers`), whose message is ours, and what to look for.
 NOT_BELIEVED = "TablesnapNotBelieved"
+REDIRECTED = "TablesnapRedirected"
 IN_BETWEEN = "is a proxy or a login page in between, or is it the address of something else?"
 
 
@@ -105,6 +109,7 @@ class Answer:
     status: int
     code: str
     message: str
+    request: str = ""  # what Amazon calls the request; not always known
 
     def __str__(self) -> str:
         return one_line(
@@ -122,23 +127,42 @@ def answer_of(error: BaseException) -> Answer | None:
     if isinstance(error, ClientError):
         said = error.response.get("Error", {})
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return Answer(int(status), str(said.get("Code", "")), str(said.get("Message", "")))
+        return Answer(int(status), str(said.get("Code", "")), str(said.get("Message", "")), error.operation_name)
     # obstore has the answer in its message alone, before a dump of its own innards.
     text = str(error).partition("\n\nDebug source:")[0]
     status = re.search(r"status code: (\d{3})", text)
     if status is None:
         return None
+    method = re.search(r"Error performing ([A-Z]+) ", text)
+    request = _REQUESTS.get(method[1], "") if method else ""
+    page = re.search(r"<(!doctype html|html)\b.*", text, re.IGNORECASE | re.DOTALL)
+    if page is not None and int(status[1]) != PROXY_WANTS_PASSWORD:
+        return Answer(int(status[1]), NOT_BELIEVED, why_a_page(request, int(status[1]), page[0]), request)
     code = re.search(r"<Code>([^<]*)</Code>", text)
     message = re.search(r"<Message>([^<]*)</Message>", text)
-    return Answer(int(status[1]), code[1] if code else "", message[1] if message else "")
+    return Answer(int(status[1]), code[1] if code else "", message[1] if message else "", request)
+
+
+def why_a_page(request: str, status: int, text: str) -> str:
+    """Say of the answer to *request* that it is a page for people, whatever its *status*."""
+    return f"the answer to {request or 'the request'} has status {status} and is no S3 store's: {spell_page(text)}"
+
+
+def spell_page(text: str) -> str:
+    """Spell what tells a reader whose page it is: its title, or its beginning."""
+    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+    told = " ".join((title[1] if title and title[1].strip() else text).split())
+    return f"{'a page called' if title else 'beginning with'} {told[:_TOLD]!a}"
 
 
 def error_of_answer(answer: Answer, place: Place, key: str | None) -> StoreError:
     """Say what *answer* means, and what to try."""
-    where = place.of(key)
+    where, to = place.of(key), f" to {answer.request}" if answer.request else ""
     code, status = answer.code, answer.status
     if code == NOT_BELIEVED:
         return StoreUnavailable(f"{where}: {answer.message}; {IN_BETWEEN}")
+    if code == REDIRECTED:
+        return StoreRefused(f"{where}: {answer.message}; {IN_BETWEEN}")
     if code == "NoSuchBucket" or (status == 404 and code in _NOT_THERE and key is None):
         return StoreRefused(f"there is no bucket {place.bucket} at {place.endpoint}; create it, or correct its name")
     if code in _DAMAGED:
@@ -153,14 +177,16 @@ def error_of_answer(answer: Answer, place: Place, key: str | None) -> StoreError
         return StoreRefused(
             f"{where}: the store does not accept these credentials ({answer}); check both keys and token"
         )
-    if code in _WRONG_REGION or status in (301, 307):
+    if code in _WRONG_REGION:
         return StoreRefused(f"{where} is in another region ({answer}); name it with --aws-region, or leave that out")
-    if status == 412 and key is not None:
+    if 300 <= status < 400:
+        return StoreRefused(f"{where}: the answer{to} sends us elsewhere ({answer}); {IN_BETWEEN}")
+    if (status == 412 or code == "PreconditionFailed") and key is not None:
         return AlreadyStored(key)
     if status == 501:
-        return StoreRefused(f"{where}: the store does not know how: {answer}")
+        return StoreRefused(f"{where}: the store does not know {answer.request or 'how'}: {answer}")
     if code in _OUTAGES or status in (408, 409, 429) or status >= 500:
-        return StoreUnavailable(f"{where}: the store cannot do it just now: {answer}")
+        return StoreUnavailable(f"{where}: the store cannot do {answer.request or 'it'} just now: {answer}")
     if status == 404 and code in _NOT_THERE and key is not None:
         return NoSuchObject(key)
     if code.startswith("KMS") or code == "InvalidStorageClass":
@@ -169,13 +195,13 @@ def error_of_answer(answer: Answer, place: Place, key: str | None) -> StoreError
         return ObjectArchived(
             f"{where} is archived, and cannot be read before the store has restored it: {_HOW_TO_THAW} ({answer})"
         )
-    if status == 407:
+    if status == PROXY_WANTS_PASSWORD:
         return StoreRefused(f"{where}{place.way}: the proxy wants a name and a password; {_PROXY_PASSWORD}")
     if status in (401, 403):
         return StoreRefused(
-            f"{where}: access was denied ({answer}); check what these credentials may do in this bucket"
+            f"{where}: access was denied{to} ({answer}); check what these credentials may do in this bucket"
         )
-    return StoreRefused(f"{where}: the store refused: {answer}")
+    return StoreRefused(f"{where}: the store refused{' ' + answer.request if answer.request else ''}: {answer}")
 
 
 def error_of(error: BaseException, place: Place, key: str | None) -> StoreError:
