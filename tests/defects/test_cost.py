@@ -2,12 +2,15 @@
 
 import re
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from tests.daemon.harness import Bucket, Daemon, running, write_by_close, write_by_rename, write_sstables
 from tests.defects.support import await_restore_point, key_of
 from tests.endpoint import S3Server
-from tests.faults.proxy import proxy
+from tests.faults.proxy import Reply, Request, proxy
+
+from tablesnap.upload.one import MOST_KEYS
 
 MIB = 1 << 20
 SIZE = 160 * MIB
@@ -108,3 +111,42 @@ def test_o06_two_events_of_one_file_upload_it_once_and_ask_nothing(
 
         about_data = sorted((one.method, one.key.rpartition("/")[2]) for one in between.seen if one.is_data)
     assert about_data == sorted(("PUT", name) for name in (files.keys() - {"first"}) | {"last"})
+
+
+WINDOW = 10  # seconds
+TRIES = 6  # in that time at most: the pauses are 0.25, 0.5, 1, 2 and 4 s or longer
+REFUSALS = {
+    "taken": Reply(412, "PreconditionFailed"),  # and a HEAD finds nothing there
+    "denied": Reply(403, "AccessDenied"),
+    "unwanted": Reply(400, "InvalidArgument"),
+    "misled": Reply(200, text=b"<html>maintenance</html>"),
+}
+
+
+@pytest.mark.parametrize("refused", [{"taken", "denied", "unwanted"}, {"misled"}], ids=["refusals", "an outage"])
+def test_what_the_store_never_takes_costs_a_few_requests_a_minute(
+    data: Path, log: Path, moto_endpoint: S3Server, refused: set[str]
+) -> None:
+    moto_endpoint.make_bucket(f"cost-{'-'.join(sorted(refused))}")
+    moments: list[tuple[float, str]] = []
+
+    def refuse(request: Request) -> Reply | None:
+        name = request.key.rpartition("/")[2].partition("~")[0].removesuffix("-listdir.json")
+        if name not in refused:
+            return None
+        moments.append((monotonic(), name))
+        return REFUSALS[name] if request.method == "PUT" else None
+
+    with (
+        proxy(moto_endpoint, refuse) as between,
+        running(Bucket.on(between, f"cost-{'-'.join(sorted(refused))}"), data, log=log) as daemon,
+    ):
+        for name in refused:
+            write_by_rename(data / name, b"rows")
+        daemon.wait_until(lambda: bool(moments) and monotonic() > moments[0][0] + WINDOW, "the time that we count in")
+        daemon.kill()  # stopped in good order it says by its exit code what is not stored
+
+    counted = [name for moment, name in moments if moment <= moments[0][0] + WINDOW]
+    for name in refused:
+        # Nothing is stored yet, so that the daemon asks before each create, and after one that says "taken".
+        assert 1 <= counted.count(name) <= TRIES * (3 * MOST_KEYS if name == "taken" else 2), name

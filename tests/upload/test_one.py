@@ -12,7 +12,7 @@ from tablesnap.rules.keys import is_index
 from tablesnap.rules.retention import GRACE_SECONDS
 from tablesnap.store.memory import MemoryStore
 from tablesnap.store.port import Content, Store
-from tablesnap.upload.one import ASK_FIRST_ABOVE, Placed, Uploader
+from tablesnap.upload.one import ASK_FIRST_ABOVE, MOST_KEYS, Placed, Uploader
 
 KEY = "n:/d/nb-1-big-Data.db"
 ONE, OTHER = b"one life", b"another!"
@@ -245,6 +245,23 @@ def test_an_object_deleted_between_the_refusal_and_the_question_is_no_error(stor
     placed = place(purged, clock)
 
     assert objects(store) == {placed.key: ONE}
+
+
+def test_a_store_that_says_of_every_key_that_it_is_taken_is_asked_a_few_times(store: MemoryStore, clock: Clock) -> None:
+    """Who asks again makes a pause before: a server that has lost its way would be asked for ever, and at once."""
+
+    class Contradicting(Around):
+        def before(self, request: str) -> None:
+            super().before(request)
+            if request.startswith("create"):
+                raise AlreadyStored(KEY)
+
+    contradicting = Contradicting(store)
+
+    with pytest.raises(StoreRefused, match="taken"):
+        place(contradicting, clock)
+
+    assert len(contradicting.requests) == 2 * MOST_KEYS
 
 
 @pytest.mark.parametrize("there", [True, False])

@@ -5,21 +5,24 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import islice
 from threading import Lock
 
 from tablesnap.catalog.newest import UNREADABLE, Candidates, NewestFinder, unreadable
 from tablesnap.catalog.strangers import Strangers
-from tablesnap.errors import AlreadyStored, NoSuchObject, UnreadableIndex
+from tablesnap.errors import AlreadyStored, NoSuchObject, StoreRefused, UnreadableIndex
 from tablesnap.rules.index import Index, StoredFile, decode, encode, newest_file
 from tablesnap.rules.index_fields import LARGEST_SERIAL
 from tablesnap.rules.index_parts import newest_of, project
 from tablesnap.rules.keys import Keys, directory_of, index_key, is_index
 from tablesnap.rules.taken import LatestName, is_free, later_of, name_of, name_of_index, to_be_told
 from tablesnap.rules.writers import Writer
+from tablesnap.store.keys import shown
 from tablesnap.store.port import Content, Store
 
 log = logging.getLogger(__name__)
 
+MOST_KEYS = 4  # that are tried for one index: no two of them have a moment in common
 READERS = 8  # indexes read at a time
 
 
@@ -142,7 +145,8 @@ class Catalog:
             index = replace(index, files={}, others={}, next=())
         directory_key = self._keys.below(index.directory)
         content = Content.of(encode(index, directory_key))
-        for key in _names(newest, directory_key, index.seen_at, is_free=is_free(name, latest)):
+        names = _names(newest, directory_key, index.seen_at, is_free=is_free(name, latest))
+        for key in islice(names, MOST_KEYS):
             try:
                 self.strangers.note(index.directory, key)
                 # Whatever class the files go to: every start of a daemon reads indexes, and every command.
@@ -154,7 +158,7 @@ class Catalog:
                 # By an earlier try, whose answer was lost.
             self._note_name(index.directory, name)
             return key
-        raise AssertionError("there is always a later moment")
+        raise StoreRefused(f"{shown(key)}: the store says that this key and {MOST_KEYS - 1} others are taken")
 
     def _note_name(self, directory: str, name: LatestName) -> None:
         with self._lock:
@@ -187,7 +191,7 @@ def _part(point: Index, directory: str, index: Index) -> Index:
 
 
 def _names(newest: StoredFile | None, directory_key: str, moment: datetime | None, *, is_free: bool) -> Iterator[str]:
-    """Yield the keys an index may take, in order: the plain one if that *is_free*, then those with a moment.
+    """Yield the keys an index may take, in order and without end: the plain one if it *is_free*, those with a moment.
 
     The index of a directory that holds nothing is named after the moment alone.
     """

@@ -4,13 +4,16 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from tablesnap.checksum import crc64nvme
-from tablesnap.errors import AlreadyStored, NoSuchObject
+from tablesnap.errors import AlreadyStored, NoSuchObject, StoreRefused
 from tablesnap.rules import retention
 from tablesnap.rules.keys import beside, is_index
+from tablesnap.store.keys import shown
 from tablesnap.store.port import Content, Head, Store
 
+MOST_KEYS = 4  # that are tried before the next pause: with the moment in them, hardly one is ever taken
 ASK_FIRST_ABOVE = 64 << 20  # bytes; sending a larger one only to hear that it is there costs more than the question
 
 
@@ -43,9 +46,10 @@ class Uploader:
         """Make sure that *content* is stored, durably, and return where.
 
         *is_named* says whether the directory's newest index names a key; *expected* that an object is likely there
-        already, so that asking comes first. Raises what the store raises.
+        already, so that asking comes first. Raises what the store raises, and `StoreRefused` where it says of every key
+        that it is taken.
         """
-        for key in self._candidates(plain_key, content):
+        for key in islice(self._candidates(plain_key, content), MOST_KEYS):
             taken = False
             if expected or content.size > ASK_FIRST_ABOVE:
                 taken, placed = self._look(key, content, is_named)
@@ -59,7 +63,7 @@ class Uploader:
                     _, placed = self._look(key, content, is_named)
                     if placed is not None:
                         return placed
-        raise AssertionError("the candidates never end")
+        raise StoreRefused(f"{shown(plain_key)}: the store says that this key and {MOST_KEYS - 1} others are taken")
 
     def _candidates(self, plain_key: str, content: Content) -> Iterator[str]:
         # A file that is itself called like an index never gets its plain key, or 1.x would take it for one.
