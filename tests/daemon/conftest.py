@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from tests.azurite import Azurite
 from tests.daemon.harness import Bucket
-from tests.s3_servers import S3Server
+from tests.endpoint import S3Server
+from tests.s3_servers import MET, Kind, Servers
 
 
 @pytest.fixture
@@ -31,11 +32,6 @@ def moto_bucket(moto_endpoint: S3Server) -> Bucket:
 
 
 @pytest.fixture
-def versitygw_bucket(versitygw_endpoint: S3Server) -> Bucket:
-    return new_bucket_on(versitygw_endpoint)
-
-
-@pytest.fixture
 def azurite_bucket(azurite_endpoint: Azurite) -> Bucket:
     name = new_name()
     azurite_endpoint.make_container(name)
@@ -56,12 +52,15 @@ def new_name() -> str:
     params=[
         "file_bucket",
         "moto_bucket",
-        pytest.param("versitygw_bucket", marks=pytest.mark.servers),
+        *(pytest.param(kind, marks=pytest.mark.servers) for kind in MET),
         pytest.param("azurite_bucket", marks=pytest.mark.servers),
-    ]
+    ],
+    ids=lambda param: param if isinstance(param, str) else f"{param.name}_bucket",
 )
-def bucket(request: pytest.FixtureRequest) -> Bucket:
+def bucket(request: pytest.FixtureRequest, s3_servers: Servers) -> Bucket:
     """An empty bucket on each kind of store in turn."""
+    if isinstance(request.param, Kind):
+        return new_bucket_on(s3_servers.of(request.param))
     found = request.getfixturevalue(request.param)
     assert isinstance(found, Bucket)
     return found

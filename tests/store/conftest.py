@@ -1,17 +1,19 @@
 from pathlib import Path
 
 import pytest
-from tests.store.places import Place, azure_place, file_place, memory_place, moto_place, versitygw_place
+from tests.s3_servers import CONTRACTED, MOTO
+from tests.store.places import Place, azure_place, file_place, memory_place, s3_place
 
 
 @pytest.fixture(
     params=[
         "memory",
         "file",
-        "moto",
-        pytest.param("versitygw", marks=pytest.mark.servers),
+        MOTO,
+        *(pytest.param(kind, marks=pytest.mark.servers) for kind in CONTRACTED),
         pytest.param("azurite", marks=pytest.mark.servers),
-    ]
+    ],
+    ids=lambda param: param if isinstance(param, str) else param.name,
 )
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Each kind of store in turn."""
@@ -20,9 +22,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
             return memory_place()
         case "file":
             return file_place(tmp_path / "store")
-        case "moto":
-            return moto_place(request.getfixturevalue("moto_endpoint"))
-        case "versitygw":
-            return versitygw_place(request.getfixturevalue("versitygw_endpoint"))
-        case _:
+        case "azurite":
             return azure_place(request.getfixturevalue("azurite_endpoint"))
+        case kind:
+            return s3_place(request.getfixturevalue("s3_servers").of(kind), kind)

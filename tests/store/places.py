@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.azurite import Azurite
-from tests.s3_servers import S3Server, free_port
+from tests.endpoint import S3Server, free_port
+from tests.s3_servers import Kind, Lack
 
 from tablesnap.store.azure import AzureStore
 from tablesnap.store.azure_account import Account
@@ -63,22 +64,7 @@ def file_place(directory: Path) -> Place:
     )
 
 
-def moto_place(server: S3Server) -> Place:
-    """Keeps odd keys as Amazon does, but does not know this checksum, and routes no path with a line feed.
-
-    It looks for the object first and writes then, so that two who do so at the same moment may both win.
-    """
-    place = s3_place(server, foreign=("d/", "a//b", "/x", "./x"))
-    return replace(place, unheard_keys=("a\nb",), verifies=False, keeps_checksum=False, is_atomic=False)
-
-
-def versitygw_place(server: S3Server) -> Place:
-    """Verifies and keeps checksums; keeps objects as files, so an odd key is another file's path, or too long."""
-    unheard = ("//", "../x", "x/..", "x" * 300 + "/")  # answered with 400 before anything looks at them
-    return replace(s3_place(server, foreign=("d/",)), names_odd_keys=False, unheard_keys=unheard)
-
-
-def s3_place(server: S3Server, *, foreign: tuple[str, ...]) -> Place:
+def s3_place(server: S3Server, kind: Kind) -> Place:
     bucket = f"contract-{uuid.uuid4().hex}"
     server.make_bucket(bucket)
     options = S3Options(
@@ -100,9 +86,14 @@ def s3_place(server: S3Server, *, foreign: tuple[str, ...]) -> Place:
     return Place(
         store,
         put_by_hand=put_by_hand,
-        foreign=foreign,
+        foreign=kind.foreign,
         missing=S3Store("no-such-bucket", options),
         away=S3Store(bucket, replace(options, endpoint_url=f"http://127.0.0.1:{free_port()}")),
+        names_odd_keys=Lack.ODD_KEYS not in kind.lacks,
+        unheard_keys=tuple(kind.unheard),
+        verifies=Lack.VERIFYING not in kind.lacks,
+        keeps_checksum=Lack.KEEPING_CHECKSUMS not in kind.lacks,
+        is_atomic=Lack.ATOMIC_CREATION not in kind.lacks,
     )
 
 
