@@ -1,13 +1,13 @@
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from tests.azurite import Azurite
+from tests.faults.proxy import listening
 
 from tablesnap.errors import KeyRefused, StoreRefused
 from tablesnap.store.azure import AzureStore
@@ -124,31 +124,63 @@ class ByObstoreAlone(AzureStore):
 
 
 @contextmanager
-def archiving_account() -> Iterator[Account]:
+def archiving_account(tier: str = "Archive", status: str = "") -> Iterator[Account]:
     """Run a server that answers as Azure does for a blob in its archive tier, which Azurite does not have."""
+    properties = (
+        f"<AccessTier>{tier}</AccessTier><ArchiveStatus>{status}</ArchiveStatus><Content-Length>4</Content-Length>"
+    )
+    date = "<Last-Modified>Sun, 22 Nov 2026 20:25:17 GMT</Last-Modified>"
+    blobs = f"<Blob><Name>data</Name><Properties>{properties}{date}</Properties></Blob>"
+    listing = f"<EnumerationResults><Blobs>{blobs}</Blobs><NextMarker/></EnumerationResults>".encode()
+    refusal = b"<?xml version='1.0'?><Error><Code>BlobArchived</Code><Message>not permitted</Message></Error>"
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            words = "This operation is not permitted on an archived blob."
-            body = f"<?xml version='1.0'?><Error><Code>BlobArchived</Code><Message>{words}</Message></Error>".encode()
-            self.send_response(409)
-            self.send_header("x-ms-error-code", "BlobArchived")
+            is_listing = "comp=list" in self.path
+            body = listing if is_listing else refusal
+            self.send_response(200 if is_listing else 409)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
+        def do_HEAD(self) -> None:
+            self.send_response(200)
+            for name, value in (
+                ("Content-Length", "4"),
+                ("ETag", "e"),
+                ("Last-Modified", "Sun, 22 Nov 2026 20:25:17 GMT"),
+            ):
+                self.send_header(name, value)
+            self.end_headers()
+
         def log_message(self, *_: object) -> None:
             pass
 
-    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=listener.serve_forever, args=(0.05,), name="archiving")
-    thread.start()
-    try:
-        yield Account("account", f"http://127.0.0.1:{listener.server_address[1]}", key="d3Jvbmc=")
-    finally:
-        listener.shutdown()
-        listener.server_close()
-        thread.join()
+    with listening(Handler) as url:
+        yield Account("account", url, key="d3Jvbmc=")
+
+
+@pytest.mark.parametrize(
+    ("tier", "status", "archived", "frozen", "is_thawing"),
+    [
+        ("Hot", "", "", "", False),
+        ("Cold", "", "", "", False),
+        ("Archive", "", "Archive", "Archive", False),
+        ("Archive", "rehydrate-pending-to-hot", "Archive", "Archive", True),
+    ],
+)
+def test_a_listing_tells_the_archive_tier_and_a_head_whether_the_blob_can_be_read(
+    tier: str, status: str, archived: str, frozen: str, is_thawing: bool
+) -> None:
+    with archiving_account(tier, status) as account:
+        store = AzureStore("container", account=account)
+
+        (listed,) = store.list("")
+        (level,) = store.level("")
+        head = store.head("data")
+
+    assert (listed.archived, head.frozen, head.is_thawing) == (archived, frozen, is_thawing)
+    assert level == listed
 
 
 def test_an_archived_blob_is_a_refusal_with_what_to_do_and_how_long_it_takes() -> None:

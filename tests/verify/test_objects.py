@@ -158,7 +158,7 @@ def test_an_object_that_cannot_be_read_now_is_a_fault_that_says_how_to_have_it(
 
     assert (verdict.kind, verdict.proof, verdict.frozen) == (Kind.ARCHIVED, Proof.CHECKSUM, True)
     assert "GLACIER" in verdict.what
-    assert "--thaw" in verdict.what
+    assert "thawed" in verdict.what
 
 
 @pytest.mark.parametrize("share", [ASK, READ])

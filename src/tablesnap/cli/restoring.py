@@ -116,7 +116,13 @@ def _thaw(options: Options, plan: Plan, thawer: Thawer) -> str:
     """Ask the store to thaw what is frozen, if that was asked for, and say what to do next."""
     count = spell_count(len(plan.frozen), "file")
     classes = sorted({one.storage_class for one in plan.frozen})
-    hours = ", ".join(f"{one} {thawing_takes('s3', one) or 'up to 12 hours'}" for one in classes)
+    scheme = options.address.scheme
+    hours = ", ".join(f"{one} {thawing_takes(scheme, one) or 'up to 12 hours'}" for one in classes)
+    if scheme == "az":
+        return (
+            f"nothing was restored: {count} must be rehydrated first, each by `az storage blob set-tier --tier Hot`; "
+            f"it takes: {hours}. Run the same again then"
+        )
     if options.thaw is None or options.dry_run:
         return (
             f"nothing was restored: {count} must be thawed first. Run it again with --thaw DAYS, which asks the store "

@@ -8,14 +8,15 @@ all there is; `RemoteStore.list` says what that means.
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 
 from obstore import store
 from obstore.exceptions import BaseError
 
 from tablesnap.errors import KeyRefused, StoreRefused
-from tablesnap.store.azure_account import Account, find_account, level_of_blobs, list_blobs
+from tablesnap.store.azure_account import Account, find_account, frozen_tier, level_of_blobs, list_blobs
 from tablesnap.store.keys import require_utf8, shown
-from tablesnap.store.port import Listed
+from tablesnap.store.port import Head, Listed
 from tablesnap.store.remote import RETRIES, RemoteOptions, RemoteStore
 
 
@@ -38,6 +39,7 @@ class AzureStore(RemoteStore):
         super().__init__(reached, f"az://{container}", account.endpoint, options)
         self._account = account
         self._container = container
+        self._archived: set[str] = set()  # keys, as far as they were listed
 
     def list(self, prefix: str) -> Iterator[Listed]:
         """Yield every blob whose name begins with *prefix*, under its exact name where we may sign."""
@@ -45,7 +47,9 @@ class AzureStore(RemoteStore):
         if not self._account.can_sign:
             yield from super().list(prefix)
             return
-        yield from list_blobs(self._account, self._container, prefix, reach=self._reach)
+        for listed in list_blobs(self._account, self._container, prefix, reach=self._reach):
+            self._note(listed)
+            yield listed
 
     def level(self, prefix: str) -> "Iterator[Listed | str]":
         """Yield one level, exactly as `list` does."""
@@ -53,7 +57,22 @@ class AzureStore(RemoteStore):
         if not self._account.can_sign:
             yield from super().level(prefix)
             return
-        yield from level_of_blobs(self._account, self._container, prefix, reach=self._reach)
+        for one in level_of_blobs(self._account, self._container, prefix, reach=self._reach):
+            if isinstance(one, Listed):
+                self._note(one)
+            yield one
+
+    def head(self, key: str) -> Head:
+        """Describe the blob. Of one that was listed as archived the tier is asked for: obstore does not tell it."""
+        head = super().head(key)
+        if key not in self._archived:
+            return head
+        frozen, is_thawing = frozen_tier(self._account, self._container, key, self._reach)
+        return replace(head, frozen=frozen, is_thawing=bool(frozen) and is_thawing)
+
+    def _note(self, listed: Listed) -> None:
+        if listed.archived:
+            self._archived.add(listed.key)
 
     def _require_key(self, key: str) -> None:
         super()._require_key(key)

@@ -19,6 +19,7 @@ from urllib.error import HTTPError
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from tablesnap.errors import StoreRefused, StoreUnavailable
+from tablesnap.store.archive import thawing_takes
 from tablesnap.store.port import Listed
 from tablesnap.store.reach import DIRECT, Reach, open_url
 from tablesnap.store.remote import ANSWER_SECONDS, meaning_of_status
@@ -86,6 +87,19 @@ def level_of_blobs(
             yield _name(folder)
 
 
+def frozen_tier(account: Account, container: str, key: str, reach: Reach) -> tuple[str, bool]:
+    """Return the tier of a blob that cannot be read now, and whether it is being rehydrated: a listing tells both.
+
+    https://learn.microsoft.com/azure/storage/blobs/archive-rehydrate-overview
+    """
+    # Of all names that begin with this one it comes first.
+    for answer in _pages(account, container, {"maxresults": "1", "prefix": key}, reach):
+        for blob in answer.iter("Blob"):
+            pending = (blob.findtext("Properties/ArchiveStatus") or "").startswith("rehydrate-pending")
+            return (_archived(blob), pending) if _name(blob) == key else ("", False)
+    return "", False
+
+
 def _pages(account: Account, container: str, asked: Mapping[str, str], reach: Reach) -> Iterator[ET.Element]:
     query = {"comp": "list", "restype": "container", **asked}
     while True:
@@ -105,7 +119,13 @@ def _blobs(answer: ET.Element) -> Iterator[Listed]:
                 key=_name(blob),
                 size=int(blob.findtext("Properties/Content-Length") or 0),
                 modified=parsedate_to_datetime(blob.findtext("Properties/Last-Modified") or "").astimezone(UTC),
+                archived=_archived(blob),
             )
+
+
+def _archived(blob: ET.Element) -> str:
+    tier = blob.findtext("Properties/AccessTier") or ""
+    return tier if thawing_takes("az", tier) else ""
 
 
 def _name(entry: ET.Element) -> str:

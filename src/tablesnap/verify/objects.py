@@ -64,7 +64,7 @@ class ObjectChecker:
         if verdict.kind is not None or self._may_be_frozen:
             return replace(verdict, frozen=True)
         thawing = ", and is being thawed" if head.is_thawing else ""
-        what = f"is archived ({head.frozen}), cannot be read now{thawing}; tableslurp --thaw DAYS asks for that"
+        what = f"is archived ({head.frozen}), and cannot be read now{thawing}; tableslurp says how to have it thawed"
         return replace(verdict, kind=Kind.ARCHIVED, what=what, frozen=True)
 
     def _by_word(self, file: KeptFile, size: int, head: Head | None) -> Verdict:
