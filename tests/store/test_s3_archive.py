@@ -92,6 +92,15 @@ def test_an_archived_object_is_listed_with_its_class_and_readable_once_it_is_tha
     assert b"".join(store.read("data")) == b"rows"
 
 
+def test_a_check_says_nothing_of_an_archive_that_was_asked_for(
+    moto_endpoint: S3Server, bucket: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        store_of(moto_endpoint, bucket, "GLACIER").check()
+
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize("storage_class", [None, "STANDARD_IA", "GLACIER_IR"])
 def test_what_can_be_read_at_once_is_not_archived(
     moto_endpoint: S3Server, bucket: str, storage_class: str | None
