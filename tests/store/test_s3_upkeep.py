@@ -108,8 +108,9 @@ def test_who_may_not_ask_hears_so_and_a_store_that_does_not_know_is_silent(answe
     else:
         remarks = upkeep.remarks()
         assert len(remarks) == (2 if code == "AccessDenied" else 0)
-    with pytest.raises(StoreRefused):
-        list(upkeep.unfinished(""))
+    if code != "NotImplemented":
+        with pytest.raises(StoreRefused):
+            list(upkeep.unfinished(""))
 
 
 def test_other_stores_have_none() -> None:

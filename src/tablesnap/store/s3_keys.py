@@ -24,9 +24,12 @@ def is_plain(key: str) -> bool:
     """Tell whether obstore, and servers that keep objects as files, name an object exactly so.
 
     obstore 0.12 refuses empty, ``.`` and ``..`` segments and control characters, and drops a leading or trailing slash
-    in silence; versitygw 1.8 resolves such segments as if the key were a path.
+    in silence; versitygw 1.8 resolves such segments as if the key were a path; SeaweedFS takes a backslash for a slash.
     """
-    return not any(segment in ("", ".", "..") for segment in key.split("/")) and not _ODD_CHARACTERS.search(key)
+    segments = key.split("/")
+    return not any(segment in ("", ".", "..") for segment in segments) and not (
+        "\\" in key or _ODD_CHARACTERS.search(key)
+    )
 
 
 def fits_xml(text: str) -> bool:

@@ -20,7 +20,7 @@ from tablesnap.store.probe import is_probe
 from tablesnap.store.s3_archive import archived_class
 from tablesnap.store.s3_connection import Connection, Connector
 from tablesnap.store.s3_errors import IN_BETWEEN
-from tablesnap.store.s3_keys import fits_xml
+from tablesnap.store.s3_keys import fits_xml, is_plain
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,10 @@ class Lister:
             for entry in page.get("CommonPrefixes", []):
                 if folders.is_new(entry["Prefix"]):
                     yield entry["Prefix"]
+
+    def is_exact(self, connection: Connection, key: str) -> bool:
+        """Tell whether the server would answer for *key* itself, not for what it makes of the name."""
+        return not connection.custom or is_plain(key) or self.holds(key)
 
     def holds(self, key: str) -> bool:
         """Tell whether the bucket lists *key*, whatever else the server makes of such a name."""

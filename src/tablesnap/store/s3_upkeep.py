@@ -9,13 +9,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tablesnap.errors import StoreRefused
 from tablesnap.store.s3_connection import Connection, Connector, S3Options
-from tablesnap.store.s3_errors import answer_of
+from tablesnap.store.s3_errors import NOT_BELIEVED, REDIRECTED, STALE_CREDENTIALS, Answer, answer_of
 from tablesnap.store.s3_keys import require_key
 from tablesnap.store.s3_transfer import LARGEST_PUT, plan_parts
 from tablesnap.store.upkeep import Expiry, Unfinished
 
 # What a store answers that has no such thing, or no word for it.
 _UNKNOWN = {400, 404, 405, 501}
+# What comes with the same status, and says nothing of that.
+_NO_WORD_OF_IT = {"NoSuchBucket", NOT_BELIEVED, REDIRECTED} | STALE_CREDENTIALS
 _GONE = 404
 _PART = 1 << 30  # bytes of a large object that are copied at a time
 # What an object keeps when it is copied onto itself.
@@ -39,13 +41,21 @@ class S3Upkeep:
         self.largest_copy = largest_copy  # bytes that are copied in one request
         self._bucket = bucket
         self._connector = Connector(bucket, options or S3Options())
+        self._unlisted = ""  # why unfinished uploads cannot be listed
 
     def unfinished(self, prefix: str) -> Iterator[Unfinished]:
         """Ask page by page."""
         more: dict[str, str] = {}
         while True:
             with self._asking() as connection:
-                page = connection.client.list_multipart_uploads(Bucket=self._bucket, Prefix=prefix, **more)
+                try:
+                    page = connection.client.list_multipart_uploads(Bucket=self._bucket, Prefix=prefix, **more)
+                except ClientError as error:
+                    said = answer_of(error)
+                    if not is_unknown(said):
+                        raise
+                    self._unlisted = str(said)
+                    return
             for upload in page.get("Uploads", []):
                 if upload["Key"].startswith(prefix):
                     yield Unfinished(upload["Key"], upload["UploadId"], upload["Initiated"].astimezone(UTC))
@@ -68,6 +78,11 @@ class S3Upkeep:
     def remarks(self) -> Sequence[str]:
         """Ask for versioning and Object Lock. Who may not ask hears that it is not known."""
         found = []
+        if self._unlisted:
+            found.append(
+                f"the store does not list unfinished uploads ({self._unlisted}), so none was given up; "
+                "if there are any, they are paid for"
+            )
         versioning = self._ask("get_bucket_versioning", "whether the bucket keeps versions")
         if isinstance(versioning, str):
             found.append(versioning)
@@ -100,7 +115,7 @@ class S3Upkeep:
                 answer = connection.client.get_bucket_lifecycle_configuration(Bucket=self._bucket)
             except ClientError as error:
                 said = answer_of(error)
-                if said is None or said.status not in _UNKNOWN or said.code == "NoSuchBucket":
+                if not is_unknown(said):
                     raise
                 return []
         rules: list[dict[str, Any]] = answer.get("Rules", [])
@@ -143,7 +158,7 @@ class S3Upkeep:
             # With the object's own sum, where it is known, so that nothing else ever takes its place.
             client.complete_multipart_upload(
                 **begun,
-                **(_checksum_of(head) if head.get("ChecksumType") == "FULL_OBJECT" else {}),
+                **(_checksum_of(head) if head.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT" else {}),
                 MultipartUpload={"Parts": parts},
                 ChecksumType=checksum["ChecksumType"],
             )
@@ -161,7 +176,7 @@ class S3Upkeep:
                 said = answer_of(error)
                 if said is not None and said.status == 403:
                     return f"it could not be asked {what}: {said}"
-                if said is None or said.status not in _UNKNOWN or said.code == "NoSuchBucket":
+                if not is_unknown(said):
                     raise
                 return {}
         return answer
@@ -171,6 +186,11 @@ class S3Upkeep:
         connection = self._connector.connected()
         with self._connector.saying(connection, key):
             yield connection
+
+
+def is_unknown(said: Answer | None) -> bool:
+    """Tell whether the store has no such thing as it was asked for."""
+    return said is not None and said.status in _UNKNOWN and said.code not in _NO_WORD_OF_IT
 
 
 def _checksum_of(answer: dict[str, Any]) -> dict[str, Any]:
