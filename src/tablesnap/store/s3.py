@@ -5,8 +5,6 @@ obstore sends what it can name and send in one request, which is nearly everythi
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -14,7 +12,6 @@ from typing import Any
 from tablesnap.checksum import crc64nvme
 from tablesnap.errors import (
     AlreadyStored,
-    DamagedUpload,
     KeyRefused,
     NoSuchObject,
     ObjectArchived,
@@ -24,53 +21,25 @@ from tablesnap.errors import (
 )
 from tablesnap.store import probe
 from tablesnap.store.port import Content, Head, Listed
-from tablesnap.store.s3_answers import is_usual_etag, whole_checksum
+from tablesnap.store.s3_answers import whole_checksum
 from tablesnap.store.s3_archive import frozen_class
 from tablesnap.store.s3_connection import Connection, Connector, S3Options
 from tablesnap.store.s3_deleting import Deleter
 from tablesnap.store.s3_errors import (
-    IN_BETWEEN,
     answer_of,
 )
 from tablesnap.store.s3_keys import is_plain, require_key
 from tablesnap.store.s3_listing import Lister
 from tablesnap.store.s3_reading import read_within
-from tablesnap.store.s3_sums import Sum
-from tablesnap.store.s3_transfer import LARGEST_PUT, put, put_in_parts
+from tablesnap.store.s3_sending import NewObject, Sender
 from tablesnap.store.s3_trial import AMAZON, UNTRIED, Habits, Trial
-from tablesnap.store.strides import STRIDE, RangeRefused, read_in_strides
+from tablesnap.store.strides import RangeRefused, read_in_strides
 
 __all__ = ["S3Options", "S3Store"]
 
 log = logging.getLogger(__name__)
 
 DENIED = {"AccessDenied", "AllAccessDisabled", "Forbidden", "InvalidObjectState"}
-
-# obstore takes these names of metadata for headers.
-_HEADER_NAMES = {
-    "cache-control",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "content-type",
-    "storage-class",
-}
-
-
-@dataclass(frozen=True)
-class NewObject:
-    """What is to be stored."""
-
-    key: str
-    content: Content
-    content_type: str
-    metadata: Mapping[str, str]
-    storage_class: str | None  # None: the store's own
-
-    def is_plain(self) -> bool:
-        """Tell whether obstore can send it as it is."""
-        names_are_plain = not any(name.lower() in _HEADER_NAMES for name in self.metadata)
-        return self.content.buffer is not None and is_plain(self.key) and names_are_plain
 
 
 class S3Store:
@@ -79,7 +48,7 @@ class S3Store:
     def __init__(self, bucket: str, options: S3Options | None = None) -> None:
         self._bucket = bucket
         self._options = options or S3Options()
-        self._multipart_above = min(self._options.multipart_above, LARGEST_PUT)
+        self._sender = Sender(bucket, self._options)
         self._connector = Connector(bucket, self._options)
         self._saying = self._connector.saying
         self._lister = Lister(bucket, self._connector)
@@ -165,7 +134,7 @@ class S3Store:
         with self._saying(connection, key):
             if self._knows_ranges and connection.can_move() and is_plain(key):
                 try:
-                    yield from read_in_strides(connection.mover(STRIDE), key, offset, length)
+                    yield from read_in_strides(connection.reader(), key, offset, length)
                     return
                 except RangeRefused:
                     pass  # perhaps there is nothing from there on
@@ -225,14 +194,14 @@ class S3Store:
 
     def _send(self, connection: Connection, new: NewObject) -> None:
         habits = self._habits_of(connection)
-        in_parts = self._goes_in_parts(new, habits)
+        in_parts = self._sender.goes_in_parts(new.content.size, habits)
         trusted = habits.honours(in_parts=in_parts)
         # Ask first also where much would be sent before the store says no.
         if not trusted or in_parts:
             self._require_free(connection, new.key)
         try:
             with self._saying(connection, new.key):
-                etag = self._transmit(connection, new, habits)
+                etag = self._sender.send(connection, new, habits)
         except NoSuchObject as error:
             # A server that has no route for such a key: nothing can be stored under it.
             raise KeyRefused(
@@ -240,9 +209,6 @@ class S3Store:
             ) from error
         if not trusted:
             self._require_ours(connection, new, etag)
-
-    def _goes_in_parts(self, new: NewObject, habits: Habits) -> bool:
-        return new.content.size > (LARGEST_PUT if habits.prefers_one_request() else self._multipart_above)
 
     def _require_free(self, connection: Connection, key: str) -> None:
         if self._head(connection, key) is not None:
@@ -269,61 +235,6 @@ class S3Store:
             checksum = crc64nvme(piece, checksum)
         return checksum == new.content.checksum
 
-    def _transmit(self, connection: Connection, new: NewObject, habits: Habits) -> str:
-        """Send it, and return its ETag."""
-        in_parts = self._goes_in_parts(new, habits)
-        if not in_parts and connection.can_put() and new.is_plain() and habits.kind is Sum.CRC64NVME:
-            return self._move(connection, new, conditional=habits.takes_condition)
-        target = {"Bucket": self._bucket, "Key": new.key}
-        condition = habits.condition(in_parts=in_parts)
-        arguments: dict[str, Any] = {
-            **replace(self._options, storage_class=new.storage_class).write_arguments(),
-            "ContentType": new.content_type,
-            "Metadata": dict(new.metadata),
-        }
-        if not in_parts:
-            answer = put(connection.client, target, new.content, {**arguments, **condition}, habits.kind)
-        else:
-            answer = put_in_parts(
-                connection.client,
-                target,
-                new.content,
-                arguments,
-                part_size=self._options.part_size,
-                condition=condition,
-                kind=habits.kind_of_parts,
-                # Much time has passed since it was asked first.
-                before_end=lambda: None if habits.honours_parts else self._require_free(connection, new.key),
-            )
-        told = whole_checksum(answer)
-        if told is not None and told != new.content.checksum:
-            raise DamagedUpload(f"{connection.place.of(new.key)} arrived damaged, by the checksum in the answer")
-        return str(answer.get("ETag", ""))
-
-    def _move(self, connection: Connection, new: NewObject, *, conditional: bool) -> str:
-        assert new.content.buffer is not None
-        attributes = {**new.metadata, "Content-Type": new.content_type}
-        if new.storage_class:
-            attributes["Storage-Class"] = new.storage_class
-        answer = connection.mover(new.content.size).put(
-            new.key,
-            new.content.buffer,
-            attributes=attributes,
-            mode="create" if conditional else "overwrite",
-            use_multipart=False,  # in parts it would not be conditional
-        )
-        if not is_usual_etag(answer["e_tag"]):
-            self._require_stored(connection, new)
-        return answer["e_tag"] or ""
-
-    def _require_stored(self, connection: Connection, new: NewObject) -> None:
-        """Raise `StoreUnavailable` if *new* is not there: obstore does not show us what came with an odd ETag."""
-        found = self._head(connection, new.key)
-        if found is None or found["ContentLength"] != new.content.size:
-            raise StoreUnavailable(
-                f"{connection.place.of(new.key)}: the answer said that it was stored, and it is not there; {IN_BETWEEN}"
-            )
-
     # Asking
 
     def _head(self, connection: Connection, key: str) -> dict[str, Any] | None:
@@ -343,73 +254,6 @@ class S3Store:
         if not self._lister.is_exact(connection, key):
             self._require_bucket(connection)
             raise NoSuchObject(key)
-
-<<<<<<< HEAD
-    def _is_exact(self, connection: Connection, key: str) -> bool:
-        """Tell whether the server would answer for *key* itself, not for what it makes of the name."""
-        return not connection.custom or is_plain(key) or self._lister.holds(key)
-
-    # Deleting
-
-    def _delete_together(self, connection: Connection, keys: Iterable[str]) -> None:
-        wanted = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
-        with self._saying(connection):
-            answer = connection.client.delete_objects(Bucket=self._bucket, Delete=wanted)
-        for failure in answer.get("Errors", []):
-            code, key = failure.get("Code", ""), failure.get("Key", "")
-            if code not in ("NoSuchKey", "NotFound"):
-                # The joint answer is a 200; 403 is what most of these would be by themselves.
-                status = 500 if code == "InternalError" else 403
-                raise error_of_answer(Answer(status, code, failure.get("Message", "")), connection.place, key)
-
-    def _delete_one(self, connection: Connection, key: str) -> None:
-        with suppress(NoSuchObject), self._saying(connection, key):
-            connection.client.delete_object(Bucket=self._bucket, Key=key)
-=======
-    # Checking
-
-    def _check_writing(self, connection: Connection, key: str) -> None:
-        """Begin an upload as every object is begun, and give it up: nothing of it is ever to be seen."""
-        client, asked = connection.client, self._options.write_arguments()
-        target = {"Bucket": self._bucket, "Key": key}
-        upload = client.create_multipart_upload(**target, **asked)
-        begun = {**target, "UploadId": upload["UploadId"]}
-        try:
-            kept = self._class_of_upload(connection, begun) if self._options.storage_class else None
-        finally:
-            client.abort_multipart_upload(**begun)
-        if upload.get("ServerSideEncryption") != asked.get("ServerSideEncryption") and self._options.encryption:
-            raise StoreRefused(
-                f"{connection.place.of(None)} does not encrypt as asked; leave out --with-sse, or use another store"
-            )
-        if connection.custom and kept != self._options.storage_class:
-            self._check_class(connection, key)
-
-    def _class_of_upload(self, connection: Connection, begun: Mapping[str, str]) -> str | None:
-        # Whoever may upload need not be allowed this: then it stays unknown, as with a store that says nothing.
-        with suppress(ClientError):
-            kept: str | None = connection.client.list_parts(**begun).get("StorageClass")
-            return kept
-        return None
-
-    def _check_class(self, connection: Connection, key: str) -> None:
-        """Ask an empty object of the storage class what it became, where an upload does not tell.
-
-        versitygw ignores the class; moto keeps it, but does not tell it of an upload. Amazon refuses an upload of a
-        class that it does not know, so there no object is needed.
-        """
-        target = {"Bucket": self._bucket, "Key": f"{key}~{uuid.uuid4().hex}"}
-        connection.client.put_object(**target, **self._options.write_arguments(), Body=b"")
-        try:
-            kept = connection.client.head_object(**target).get("StorageClass", "STANDARD")
-        finally:
-            connection.client.delete_object(**target)
-        if kept != self._options.storage_class:
-            raise StoreRefused(
-                f"{connection.place.of(None)} keeps objects as {kept}, not as {self._options.storage_class}; "
-                "leave out --storage-class, or use another store"
-            )
->>>>>>> b095d65 (Delete where DeleteObjects is unknown or wants an MD5, and ask about a backslash)
 
 
 def status_of(error: StoreError) -> int | None:

@@ -6,8 +6,9 @@ boto3's chain finds the credentials and the endpoint for both libraries, so that
 import logging
 import math
 import os
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -30,17 +31,19 @@ from tablesnap.store.reach import read_certificates, tell_obstore
 from tablesnap.store.s3_answers import look_at
 from tablesnap.store.s3_credentials import explicit_credentials, no_credentials
 from tablesnap.store.s3_errors import STALE_CREDENTIALS, Place, answer_of, error_of, one_line
+from tablesnap.store.s3_limits import Limits
 
 if TYPE_CHECKING:
     # Known to type checkers alone.
     from obstore.store import ClientConfig, S3Config, S3Credential
 
 DEFAULT_REGION = "us-east-1"
-CONNECT_SECONDS = 10
-READ_SECONDS = 120  # between two bytes, not for a whole request
 ATTEMPTS = 3  # whoever calls us tries again by himself, so this only bridges a hiccup
 CONNECTIONS = 64
-SLOWEST_BYTES_PER_SECOND = 256 << 10
+LONG_SECONDS = 24 * 3600  # for a whole request that has another limit, as obstore has 30 s where it is told nothing
+# Where the line is slow, so little is handed to the kernel before it is on its way: what waits in there counts as sent,
+# and the answer is waited for no longer than one operation may take.
+SLOW_SEND_BUFFER = 128 << 10
 SMALLEST_CLASS = 8 << 20
 
 # botocore renews credentials when they have 10 minutes left at the latest, and obstore asks for them again when
@@ -77,6 +80,7 @@ class S3Options:
     encryption: str | None = None  # None, "AES256", or the id of a KMS key
     multipart_above: int = 5 << 30  # bytes
     part_size: int = 256 << 20
+    limits: Limits = field(default_factory=Limits)
 
     def write_arguments(self) -> dict[str, str]:
         """Return what boto3 is told whenever an object is begun."""
@@ -101,7 +105,9 @@ class Connection:
     client: Any  # boto3's
     credentials: Any  # botocore's; renews itself
     root_certificates: str | None
-    _movers: dict[int, Mover] = field(default_factory=dict, repr=False)
+    _make_client: Callable[..., Any] = field(repr=False)
+    _movers: dict[int | str, Mover] = field(default_factory=dict, repr=False)
+    _slow: list[Any] = field(default_factory=list, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def ready(self) -> None:
@@ -140,10 +146,34 @@ class Connection:
         doublings = max(0, math.ceil(math.log2(max(size, 1) / SMALLEST_CLASS)))
         with self._lock:
             if doublings not in self._movers:
-                self._movers[doublings] = self._make_mover(SMALLEST_CLASS << doublings)
+                seconds = self.options.limits.whole(SMALLEST_CLASS << doublings)
+                self._movers[doublings] = self._make_mover({"timeout": timedelta(seconds=seconds)})
             return self._movers[doublings]
 
-    def _make_mover(self, largest: int) -> Mover:
+    def reader(self) -> Mover:
+        """Return obstore's client for reading: there it can count the seconds between two bytes."""
+        with self._lock:
+            if "reader" not in self._movers:
+                stall = timedelta(seconds=self.options.limits.operation)
+                self._movers["reader"] = self._make_mover(
+                    {"timeout": timedelta(seconds=LONG_SECONDS), "read_timeout": stall}
+                )
+            return self._movers["reader"]
+
+    def slow_client(self) -> Any:
+        """Return a client of boto3's for uploads over a slow line: it counts the seconds of one operation."""
+        with self._lock:
+            if not self._slow:
+                seconds = self.options.limits.operation
+                # urllib3 has the limit of the connection while it sends.
+                client = self._make_client(Config(connect_timeout=seconds, read_timeout=seconds))
+                # botocore has no public way to an option of its sockets.
+                options = client._endpoint.http_session._socket_options  # noqa: SLF001
+                options.append((socket.SOL_SOCKET, socket.SO_SNDBUF, SLOW_SEND_BUFFER))
+                self._slow.append(client)
+            return self._slow[0]
+
+    def _make_mover(self, limits: "ClientConfig") -> Mover:
         url = urlsplit(self.place.endpoint)
         virtual = not self.custom and "." not in self.place.bucket
         endpoint = address_of(self.place.endpoint, self.place.bucket, custom=self.custom)
@@ -168,8 +198,8 @@ class Connection:
         if "SSEKMSKeyId" in encryption:
             config["sse_kms_key_id"] = encryption["SSEKMSKeyId"]
         client: ClientConfig = {
-            "timeout": timedelta(seconds=60 + largest // SLOWEST_BYTES_PER_SECOND),
-            "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
+            **limits,
+            "connect_timeout": timedelta(seconds=self.options.limits.connect),
             "allow_http": url.scheme == "http",
         }
         tell_obstore(client, endpoint, self.place.way, self.root_certificates)
@@ -279,13 +309,18 @@ class Connector:
         s3: dict[str, Any] = {"addressing_style": "path" if custom else "auto"}
         if urlsplit(endpoint).scheme == "https":
             s3["payload_signing_enabled"] = False  # as for obstore
-        client = self._client(session, region, place, Config(s3=s3))
+
+        def make_client(more: Config) -> Any:
+            return self._client(session, region, place, Config(s3=s3).merge(more))
+
+        client = make_client(Config())
         return Connection(
             options=self._options,
             place=replace(place, endpoint=client.meta.endpoint_url),
             region=region,
             custom=custom,
             client=client,
+            _make_client=make_client,
             credentials=credentials,
             root_certificates=certificates,
         )
@@ -306,8 +341,8 @@ class Connector:
     def _client(self, session: Any, region: str, place: Place, config: Config) -> Any:
         way, bundle = place.way, place.trust.path or None
         base = Config(
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
+            connect_timeout=self._options.limits.connect,
+            read_timeout=self._options.limits.operation,
             max_pool_connections=CONNECTIONS,
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
             tcp_keepalive=True,

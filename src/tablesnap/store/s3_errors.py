@@ -7,9 +7,12 @@ import re
 from dataclasses import dataclass
 
 from botocore.exceptions import (
+    BotoCoreError,
     ClientError,
+    ConnectionClosedError,
     ParamValidationError,
     ProxyConnectionError,
+    ReadTimeoutError,
     UnsupportedSignatureVersionError,
     ValidationError,
 )
@@ -155,6 +158,24 @@ def spell_page(text: str) -> str:
     return f"{'a page called' if title else 'beginning with'} {told[:_TOLD]!a}"
 
 
+def ran_out_of_time(error: BaseException) -> bool:
+    """Tell whether a request was given up because it took too long. That nobody answered at all is something else.
+
+    S3's own "RequestTimeout" says that it waited for more of the body:
+    https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+    """
+    answer = answer_of(error)
+    if answer is not None:
+        return answer.code == "RequestTimeout"
+    if isinstance(error, BotoCoreError):
+        # urllib3 says of a send that took too long that the connection was aborted, and why in brackets.
+        return isinstance(error, ReadTimeoutError) or (
+            isinstance(error, ConnectionClosedError) and "timed out" in str(error.kwargs.get("error", ""))
+        )
+    # A connection that is not made has other words around these.
+    return re.search(r"kind: Request,\s*source: TimedOut", str(error)) is not None
+
+
 def error_of_answer(answer: Answer, place: Place, key: str | None) -> StoreError:
     """Say what *answer* means, and what to try."""
     where, to = place.of(key), f" to {answer.request}" if answer.request else ""
@@ -227,3 +248,8 @@ def error_of(error: BaseException, place: Place, key: str | None) -> StoreError:
     if "Unable to extract metadata from headers" in said:
         return StoreUnavailable(f"{where}: {said.partition('from headers: ')[2]}; {IN_BETWEEN}")
     return StoreUnavailable(f"{where} does not answer{place.way}: {said}")
+
+
+def is_outage(error: BaseException) -> bool:
+    """Tell whether the same request may succeed later."""
+    return isinstance(error_of(error, Place("", ""), None), StoreUnavailable)

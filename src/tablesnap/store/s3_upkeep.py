@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ _UNKNOWN = {400, 404, 405, 501}
 # What comes with the same status, and says nothing of that.
 _NO_WORD_OF_IT = {"NoSuchBucket", NOT_BELIEVED, REDIRECTED} | STALE_CREDENTIALS
 _GONE = 404
+COPY_SECONDS = 300.0  # while the store copies a large object within itself, some say nothing
 _PART = 1 << 30  # bytes of a large object that are copied at a time
 # What an object keeps when it is copied onto itself.
 _KEPT = (
@@ -40,7 +42,8 @@ class S3Upkeep:
     def __init__(self, bucket: str, options: S3Options | None = None, *, largest_copy: int = LARGEST_PUT) -> None:
         self.largest_copy = largest_copy  # bytes that are copied in one request
         self._bucket = bucket
-        self._connector = Connector(bucket, options or S3Options())
+        options = options or S3Options()
+        self._connector = Connector(bucket, replace(options, limits=replace(options.limits, operation=COPY_SECONDS)))
         self._unlisted = ""  # why unfinished uploads cannot be listed
 
     def unfinished(self, prefix: str) -> Iterator[Unfinished]:
