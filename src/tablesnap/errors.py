@@ -56,6 +56,10 @@ class UnreadableIndex(TablesnapError):
     """An index that is no JSON, or not of a format this version knows."""
 
 
+class UnwritableIndex(TablesnapError):
+    """An index that nobody could read again, so that it is not written."""
+
+
 class FileChanged(TablesnapError):
     """A file was written to, or replaced, while it was read."""
 

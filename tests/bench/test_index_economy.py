@@ -1,6 +1,6 @@
 from bench.index_economy import SSTABLES, Sizes, encoded, size_by_count, stems_by_number, written
 
-from tablesnap.rules.index import decode
+from tablesnap.rules.index_decoding import decode
 
 LINEAR = Sizes([1, SSTABLES], [800, 800 * SSTABLES])
 

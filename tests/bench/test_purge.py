@@ -3,7 +3,7 @@ from datetime import timedelta
 from bench import purge
 from bench.synthetic_bucket import KEYS, LIVE, Bucket, served
 
-from tablesnap.rules.index import decode
+from tablesnap.rules.index_decoding import decode
 from tablesnap.rules.keys import is_index
 
 

@@ -13,7 +13,8 @@ from tests.daemon.harness import NODE, Bucket, wait_until
 from tablesnap.cli import restoring
 from tablesnap.cli.screen import Screen
 from tablesnap.cli.tableslurp_flags import parse
-from tablesnap.rules.index import Index, StoredFile, decode
+from tablesnap.rules.index import Index, StoredFile
+from tablesnap.rules.index_decoding import decode
 from tablesnap.rules.keys import Keys, directory_of, is_index
 
 KEYS = Keys(prefix="", node=NODE, separator=":")

@@ -1,19 +1,22 @@
 """The newest index is found whatever else lies in the bucket, and a new one takes nobody's key."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.stores import Around, Clock, Failing, WholeSeconds, objects
 
 from tablesnap.catalog.catalog import Catalog
-from tablesnap.errors import NoSuchObject, StoreRefused, StoreUnavailable, UnreadableIndex
+from tablesnap.catalog.index_reader import IndexReader
+from tablesnap.errors import NoSuchObject, StoreRefused, StoreUnavailable, UnreadableIndex, UnwritableIndex
 from tablesnap.rules.index import Index, Owner, StoredFile, encode
+from tablesnap.rules.index_decoding import LARGEST
 from tablesnap.rules.index_fields import LARGEST_SERIAL
 from tablesnap.rules.keys import Keys, index_key
+from tablesnap.rules.points import RestorePoint
 from tablesnap.store.memory import MemoryStore
-from tablesnap.store.port import Content
+from tablesnap.store.port import Content, Listed
 
 KEYS = Keys("", "n", ":")
 CLOCK_START = Clock().moment
@@ -506,3 +509,36 @@ def test_reading_a_damaged_index_names_it(store: MemoryStore, catalog: Catalog) 
 
     with pytest.raises(UnreadableIndex, match=r"n:/d/a-listdir\.json"):
         catalog.read("n:/d/a-listdir.json")
+
+
+def test_an_index_that_nobody_would_read_is_not_written_and_that_is_an_error(store: MemoryStore) -> None:
+    catalog = Catalog(store, KEYS, largest=100)
+
+    with pytest.raises(UnwritableIndex, match=r"/d is not recorded, as nobody could read its index: it has .* bytes"):
+        catalog.write(index("a"))
+    with pytest.raises(UnwritableIndex, match="is not between 1970 and 9000"):
+        Catalog(store, KEYS).write(replace(index("a"), taken_at=datetime.max.replace(tzinfo=UTC)))
+
+    assert objects(store) == {}
+
+
+class Huge(Around):
+    """Says of each index that it has more than a gigabyte, and does not hand it out."""
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        return (replace(one, size=LARGEST + 1) for one in super().list(prefix))
+
+    def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        raise AssertionError(f"{key} was read")
+
+
+def test_an_index_of_more_than_a_gigabyte_is_not_read(store: MemoryStore) -> None:
+    key = Catalog(store, KEYS).write(index("a"))
+    huge = Huge(store)
+
+    survey = Catalog(huge, KEYS).survey(["/d"], ["/d"])
+    point = IndexReader(huge).read(next(iter(huge.list(key))))
+
+    assert survey.newest["/d"].format == 1
+    assert isinstance(point, RestorePoint)
+    assert point.unreadable == f"it has {LARGEST + 1} bytes, and an index has {LARGEST} at the most"

@@ -17,7 +17,8 @@ from tests.azurite import Azurite
 from tests.s3_servers import S3Server
 
 from tablesnap.errors import NoSuchObject
-from tablesnap.rules.index import Index, decode
+from tablesnap.rules.index import Index
+from tablesnap.rules.index_decoding import decode
 from tablesnap.rules.keys import directory_of, is_index
 from tablesnap.store.address import parse_address
 from tablesnap.store.azure import AzureStore

@@ -16,7 +16,8 @@ from tablesnap.daemon.service import Daemon, utc_now
 from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.timing import Timing
 from tablesnap.errors import StoreError
-from tablesnap.rules.index import Index, decode
+from tablesnap.rules.index import Index
+from tablesnap.rules.index_decoding import decode
 from tablesnap.rules.keys import directory_of, is_index
 from tablesnap.store.port import Store
 

@@ -27,7 +27,7 @@ from tests.s3_servers import Request, S3Server, free_port, proxy
 
 from tablesnap import __version__
 from tablesnap.checksum import crc64nvme
-from tablesnap.rules.index import decode
+from tablesnap.rules.index_decoding import decode
 from tablesnap.rules.keys import INDEX_ENDING, directory_of, is_index
 
 WRITERS = (write_by_rename, write_by_close, write_by_link)

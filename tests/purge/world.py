@@ -14,7 +14,8 @@ from tablesnap.catalog.timeline import timelines
 from tablesnap.checksum import crc64nvme
 from tablesnap.purge.planning import Terms, plan_purge
 from tablesnap.purge.purging import Outcome, purge
-from tablesnap.rules.index import Index, Owner, StoredFile, decode
+from tablesnap.rules.index import Index, Owner, StoredFile
+from tablesnap.rules.index_decoding import decode
 from tablesnap.rules.index_parts import join
 from tablesnap.rules.keys import Keys, directory_of, is_index
 from tablesnap.rules.purging import Retention

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from tablesnap.rules.from_objects import Found, assemble
-from tablesnap.rules.points import KeptFile
+from tablesnap.rules.kept import KeptFile
 from tablesnap.rules.purging import Stored
 
 T0 = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)

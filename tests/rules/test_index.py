@@ -1,6 +1,8 @@
 """An index is read by our restore, by 1.x's, and by people with curl: it round-trips, or says that it is damaged."""
 
 import json
+import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,8 +13,11 @@ from hypothesis import strategies as st
 from tests.rules.test_keys import names, paths
 
 from tablesnap.errors import UnreadableIndex
-from tablesnap.rules.index import Index, Owner, StoredFile, decode, encode, names_for_1x, newest_file
+from tablesnap.rules.index import Index, Owner, StoredFile, encode, names_for_1x, newest_file
+from tablesnap.rules.index_decoding import decode
+from tablesnap.rules.json_pull import PIECE
 from tablesnap.rules.late import Late
+from tablesnap.rules.points import point_of
 from tablesnap.rules.writers import Writer
 
 BELOW = "n:/d/"
@@ -471,3 +476,66 @@ def test_a_reader_of_before_there_were_serials_finds_every_member_that_it_knows(
 def test_a_serial_or_a_moment_that_is_none_makes_an_index_unreadable(wrong: dict[str, object]) -> None:
     with pytest.raises(UnreadableIndex):
         decode(json.dumps({**EARLY, "tablesnap": {**EARLY["tablesnap"], **wrong}}).encode(), BELOW)
+
+
+# Large ones.
+
+
+def large() -> bytes:
+    files = {
+        f"nb-{number}-big-Data.db": replace(stored(f"n:/d/nb-{number}-big-Data.db"), mtime_ns=10**18 + number)
+        for number in range(20_000)
+    }
+    return encode(replace(index_of(files), seen_at=MOMENT), BELOW)
+
+
+def peak_of(task: Callable[[], object]) -> int:
+    tracemalloc.start()
+    try:
+        task()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_large_index_takes_little_more_memory_than_its_body() -> None:
+    body = large()
+
+    peak = peak_of(lambda: decode(body, BELOW))
+
+    assert peak < 3 * len(body)
+
+
+def test_so_do_its_files_where_they_are_gone_through() -> None:
+    body = large()
+
+    peak = peak_of(lambda: sum(file.size or 0 for file in point_of(decode(body, BELOW), "n:/d/k", MOMENT).files))
+
+    assert peak < 3 * len(body)
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 10_000_000, b'{"/d": [], "a": ' + b"[" * 10_000_000, b'{"/d": ["' + b"a" * 10_000_000]
+)
+def test_what_is_no_index_is_refused_before_it_is_read_to_its_end(body: bytes) -> None:
+    def refused() -> None:
+        with pytest.raises(UnreadableIndex):
+            decode(body, BELOW)
+
+    assert peak_of(refused) < len(body)
+
+
+def test_an_index_may_be_spelt_with_blanks_and_be_cut_anywhere_by_the_reading() -> None:
+    index = replace(index_of(plain(*(f"ä{number}" for number in range(2000)))), seen_at=MOMENT, until=MOMENT)
+    body = json.dumps(json.loads(encode(index, BELOW)), indent=3, ensure_ascii=False).encode()
+
+    assert len(body) > 2 * PIECE
+    assert decode(body, BELOW) == index
+
+
+@pytest.mark.parametrize("name", ["/d", "tablesnap"])
+def test_what_an_index_says_twice_it_does_not_say(name: str) -> None:
+    body = ours()[:-1] + b', "' + name.encode() + b'": []}'
+
+    with pytest.raises(UnreadableIndex, match="twice"):
+        decode(body, BELOW)

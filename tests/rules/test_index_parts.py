@@ -10,7 +10,8 @@ from tests.rules.test_index import MOMENT, stored
 from tests.rules.test_keys import names
 
 from tablesnap.errors import UnreadableIndex
-from tablesnap.rules.index import Index, decode, encode
+from tablesnap.rules.index import Index, encode
+from tablesnap.rules.index_decoding import decode
 from tablesnap.rules.index_parts import join, newest_of, project
 
 DIRECTORIES = ["/disk1/ks/t-1", "/disk2/ks/t-1", "/disk1/ks/t-1/.idx", "/disk2/ks/t-1/.idx"]

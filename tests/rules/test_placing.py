@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tablesnap.errors import UsageError
+from tablesnap.rules.kept import KeptFile
 from tablesnap.rules.placing import Layout, Part, Placed, Placement, Renamed, place
-from tablesnap.rules.points import KeptFile
 
 ID = "0123456789abcdef0123456789abcdef"
 TABLE = f"ks/t-{ID}"

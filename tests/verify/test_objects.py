@@ -11,7 +11,7 @@ from tests.stores import Archived
 
 from tablesnap.checksum import crc64nvme
 from tablesnap.download.line import Line
-from tablesnap.rules.points import KeptFile
+from tablesnap.rules.kept import KeptFile
 from tablesnap.store.memory import MemoryStore
 from tablesnap.store.port import Content, Store
 from tablesnap.verify.digest import understand

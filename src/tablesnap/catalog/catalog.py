@@ -10,8 +10,9 @@ from threading import Lock
 
 from tablesnap.catalog.newest import UNREADABLE, Candidates, NewestFinder, unreadable
 from tablesnap.catalog.strangers import Strangers
-from tablesnap.errors import AlreadyStored, NoSuchObject, StoreRefused, UnreadableIndex
-from tablesnap.rules.index import Index, StoredFile, decode, encode, newest_file
+from tablesnap.errors import AlreadyStored, NoSuchObject, StoreRefused, UnreadableIndex, UnwritableIndex
+from tablesnap.rules.index import Index, StoredFile, encode, newest_file
+from tablesnap.rules.index_decoding import LARGEST, decode, expect_size
 from tablesnap.rules.index_fields import LARGEST_SERIAL
 from tablesnap.rules.index_parts import newest_of, project
 from tablesnap.rules.keys import Keys, directory_of, index_key, is_index
@@ -43,9 +44,10 @@ class Survey:
 
 
 class Catalog:
-    """The indexes of one node in one store; *writer* is who writes them."""
+    """The indexes of one node in one store; *writer* is who writes them, none of more than *largest* bytes."""
 
-    def __init__(self, store: Store, keys: Keys, writer: Writer | None = None) -> None:
+    def __init__(self, store: Store, keys: Keys, writer: Writer | None = None, *, largest: int = LARGEST) -> None:
+        self._largest = largest
         self._store = store
         self._keys = keys
         self._writer = writer
@@ -144,7 +146,7 @@ class Catalog:
         if index.whole:
             index = replace(index, files={}, others={}, next=())
         directory_key = self._keys.below(index.directory)
-        content = Content.of(encode(index, directory_key))
+        content = Content.of(self._encode(index, directory_key))
         names = _names(newest, directory_key, index.seen_at, is_free=is_free(name, latest))
         for key in islice(names, MOST_KEYS):
             try:
@@ -159,6 +161,16 @@ class Catalog:
             self._note_name(index.directory, name)
             return key
         raise StoreRefused(f"{shown(key)}: the store says that this key and {MOST_KEYS - 1} others are taken")
+
+    def _encode(self, index: Index, directory_key: str) -> bytes:
+        """Return the body of *index*; raise `UnwritableIndex` if no reader would take it."""
+        try:
+            body = encode(index, directory_key)
+            expect_size(len(body), self._largest)
+        except (ValueError, UnreadableIndex) as error:
+            why = f"the restore point of {index.directory} is not recorded, as nobody could read its index: {error}"
+            raise UnwritableIndex(why) from error
+        return body
 
     def _note_name(self, directory: str, name: LatestName) -> None:
         with self._lock:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from tablesnap.errors import KeyRefused, NoSuchObject, StoreRefused, UnreadableIndex
 from tablesnap.rules import points
-from tablesnap.rules.index import FORMAT, Index, decode
+from tablesnap.rules.index import FORMAT, Index
+from tablesnap.rules.index_decoding import decode, expect_size
 from tablesnap.rules.keys import directory_of
 from tablesnap.rules.points import RestorePoint
 from tablesnap.store.port import Listed, Store
@@ -50,10 +51,11 @@ class IndexReader:
         return found if isinstance(found, RestorePoint) and not found.unreadable else None
 
     def fetch(self, listed: Listed) -> Body:
-        """Return the body of an index as it is stored. Raises `StoreUnavailable`."""
+        """Return the body of an index as it is stored, unless it is too large. Raises `StoreUnavailable`."""
         try:
+            expect_size(listed.size)
             return Body(b"".join(self._store.read(listed.key, length=listed.size)))
-        except (NoSuchObject, StoreRefused, KeyRefused) as error:
+        except (NoSuchObject, StoreRefused, KeyRefused, UnreadableIndex) as error:
             return Body(unreadable=str(error))
 
     def understand(self, listed: Listed, body: Body) -> RestorePoint | Index:

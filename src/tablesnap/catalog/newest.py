@@ -9,6 +9,7 @@ from tablesnap.catalog.ordering import stamp_of
 from tablesnap.errors import NoSuchObject, StoreRefused, UnreadableIndex
 from tablesnap.rules import order
 from tablesnap.rules.index import FORMAT, Index
+from tablesnap.rules.index_decoding import expect_size
 from tablesnap.rules.keys import directory_of, is_index
 from tablesnap.rules.order import AHEAD, KeysSeen, believed, serial_of
 from tablesnap.rules.taken import later_of, name_of_index
@@ -84,10 +85,17 @@ class NewestFinder:
 
     def _latest_of(self, listed: list[Listed]) -> Newest:
         """Return the newest of several, all of which the store dates to the same moment."""
-        indexes = [(one, self.read(one.key, one.modified)) for one in listed]
+        indexes = [(one, self._read_listed(one)) for one in listed]
         highest = max(_serial(index, one) for one, index in indexes)
         newest, index = max(indexes, key=lambda pair: (_serial(pair[1], pair[0]), *_moments(pair[1], pair[0])))
         return Newest(newest.key, index, newest.modified, highest)
+
+    def _read_listed(self, listed: Listed) -> Index:
+        try:
+            expect_size(listed.size)
+        except UnreadableIndex as error:
+            return unreadable(UnreadableIndex(f"the index {listed.key} cannot be read: {error}"))
+        return self.read(listed.key, listed.modified)
 
     def _by_what_indexes_say(self, by_date: Newest) -> Newest:
         directory_key = directory_of(by_date.key)

@@ -1,7 +1,7 @@
 """Read every index of one history, and keep of each only what a purge asks."""
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tablesnap.catalog.ahead import read_ahead
@@ -10,7 +10,8 @@ from tablesnap.errors import UnreadableIndex
 from tablesnap.purge.listing import Held
 from tablesnap.purge.objects import Objects
 from tablesnap.rules import points
-from tablesnap.rules.index import FORMAT, Index, decode
+from tablesnap.rules.index import FORMAT, Index, StoredFile
+from tablesnap.rules.index_decoding import decode
 from tablesnap.rules.keys import directory_of
 from tablesnap.rules.order import believed
 from tablesnap.rules.points import Fault
@@ -59,7 +60,7 @@ def read_indexes(store: Store, listed: Sequence[Listed], held: Held, *, readers:
         except UnreadableIndex as error:
             found.faults.append(Fault(one.key, directory_key, f"the index cannot be read: {error}"))
             continue
-        found.note_named(one.key, index.keys(directory_key), held.objects)
+        found.note_named(one.key, index.each_key(directory_key), held.objects)
         if not is_trustworthy(index, one.key):
             found.doubtful.add(one.key)
         if not index.whole:
@@ -77,7 +78,6 @@ def _record(index: Index, listed: Listed, held: Held) -> Record:
     what cannot must not stand for what can."""
     if index.format < FORMAT:
         return _record_of_1x(index, listed, held)
-    files = [file for some in (index.files, *index.others.values()) for file in some.values()]
     claimed = index.taken_at or listed.modified
     taken_at = believed(claimed, listed.modified)
     seen_at = believed(index.seen_at or taken_at, listed.modified)
@@ -89,10 +89,14 @@ def _record(index: Index, listed: Listed, held: Held) -> Record:
         last_true=max(taken_at, seen_at, listed.modified),
         serial=index.serial,
         is_dated=claimed == taken_at,
-        is_complete=not index.missing and all(held.objects.get(file.key) == file.size for file in files),
+        is_complete=not index.missing and all(held.objects.get(file.key) == file.size for file in _files(index)),
         covers=frozenset(index.covers or (index.directory, *index.others)),
-        size=sum(file.size for file in files),
+        size=sum(file.size for file in _files(index)),
     )
+
+
+def _files(index: Index) -> Iterator[StoredFile]:
+    return (file for some in (index.files, *index.others.values()) for file in some.values())
 
 
 def _record_of_1x(index: Index, listed: Listed, held: Held) -> Record:

@@ -15,8 +15,9 @@ from tablesnap.restore.proposing import Proposals
 from tablesnap.restore.request import ALL, NEWER, Request
 from tablesnap.rules import points, sstable
 from tablesnap.rules.from_objects import Found, assemble, group_of
+from tablesnap.rules.kept import KeptFile
 from tablesnap.rules.keys import INDEX_ENDING, file_of_index, is_index, plain_of
-from tablesnap.rules.points import Fault, KeptFile, RestorePoint
+from tablesnap.rules.points import Fault, RestorePoint
 from tablesnap.rules.purging import Stored
 from tablesnap.rules.system_schema import is_schema
 from tablesnap.store.port import Listed, Store
@@ -190,7 +191,7 @@ class _Chooser:
             is_emptied=is_emptied,
         )
 
-    def _fetchable(self, point: RestorePoint, faults: Sequence[Fault]) -> tuple[tuple[KeptFile, ...], list[str]]:
+    def _fetchable(self, point: RestorePoint, faults: Sequence[Fault]) -> tuple[Sequence[KeptFile], list[str]]:
         """Return the files of *point* without what is missing or wrong, and without what is of no use then."""
         wrong = {fault.path for fault in faults}
         if not wrong:

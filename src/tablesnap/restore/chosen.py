@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tablesnap.catalog.timeline import Timeline
+from tablesnap.rules.kept import KeptFile
 from tablesnap.rules.late import Lagging
-from tablesnap.rules.points import Fault, KeptFile, RestorePoint
+from tablesnap.rules.points import Fault, RestorePoint
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Choice:
 
     timeline: Timeline
     point: RestorePoint
-    files: tuple[KeptFile, ...]  # those of the restore point that can be fetched, and what is taken besides
+    files: Sequence[KeptFile]  # those of the restore point that can be fetched, and what is taken besides
     faults: Sequence[Fault] = ()  # what is missing or wrong
     superset: bool = False  # sstables that no index names are among the files: deleted rows may show
     notes: Sequence[str] = ()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from tablesnap.download.owner import NumericOwner, gid_of, uid_of
 from tablesnap.restore.ground import may_give_away
 from tablesnap.restore.request import Request
-from tablesnap.rules.points import KeptFile
+from tablesnap.rules.kept import KeptFile
 
 LEFT = -1  # for a uid or gid: as it is of any new file
 

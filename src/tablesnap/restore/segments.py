@@ -8,8 +8,9 @@ from tablesnap.catalog.finding import timelines_at
 from tablesnap.restore.chosen import Choice, Chosen, Refusal
 from tablesnap.restore.request import Request
 from tablesnap.rules.commitlogs import Segment, needed, segment_id
+from tablesnap.rules.kept import KeptFile
 from tablesnap.rules.keys import plain_of
-from tablesnap.rules.points import KeptFile, undated_point
+from tablesnap.rules.points import undated_point
 from tablesnap.store.port import Listed, Store
 from tablesnap.units import spell_count
 

@@ -21,9 +21,9 @@ from tablesnap.restore.live import LARGEST, STATISTICS, Live, directories_beside
 from tablesnap.restore.request import Request
 from tablesnap.rules import sstable
 from tablesnap.rules.differing import Differing, differing, merged
+from tablesnap.rules.kept import KeptFile
 from tablesnap.rules.place import SYSTEM_KEYSPACES, place_of
 from tablesnap.rules.placing import Placed
-from tablesnap.rules.points import KeptFile
 from tablesnap.rules.sstable_header import Header, read_header
 from tablesnap.rules.system_schema import is_schema
 from tablesnap.store.port import Store

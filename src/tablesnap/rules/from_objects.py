@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from tablesnap.rules import sstable
+from tablesnap.rules.kept import KeptFile
 from tablesnap.rules.keys import directory_of, is_index, plain_of
-from tablesnap.rules.points import KeptFile
 from tablesnap.rules.purging import Stored
 
 _CHECKSUM_AT = 1  # the part of ``name~checksum~moment``

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tablesnap.rules import sstable
-from tablesnap.rules.points import KeptFile
+from tablesnap.rules.kept import KeptFile
 
 # ``nb-7-big-``, ``ks-cf-ka-7-``; an id that is a UUID is free of collisions, and has no next one.
 _STEM = re.compile(r"(?P<before>.+-)(?P<generation>[0-9]{1,10})(?P<after>-[a-z]+-|-)", re.ASCII)

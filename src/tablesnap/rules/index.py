@@ -4,14 +4,11 @@ The body keeps the single pair of 1.x first, so that its restore reads ours; wha
 """
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from tablesnap.checksum import to_hex
-from tablesnap.errors import UnreadableIndex
 from tablesnap.rules import index_fields as field_of
 from tablesnap.rules import sstable
 from tablesnap.rules.incarnation import Incarnation
@@ -21,8 +18,7 @@ from tablesnap.rules.taken import LatestName
 from tablesnap.rules.writers import Writer
 
 FORMAT = 2
-_OURS = "tablesnap"
-_CHECKSUM = re.compile("[0-9a-f]{16}")
+OURS = "tablesnap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +83,18 @@ class Index:
 
     def keys(self, directory_key: str) -> set[str]:
         """Return every key this index names; *directory_key* is its own key up to the last slash."""
-        named = {file.key for files in (self.files, *self.others.values()) for file in files.values()} | set(self.next)
+        return set(self.each_key(directory_key))
+
+    def each_key(self, directory_key: str) -> Iterator[str]:
+        """Yield every key this index names, in as little memory as can be; one may come twice."""
+        for files in (self.files, *self.others.values()):
+            yield from (file.key for file in files.values())
+        yield from self.next
         if self.whole:
-            named.add(self.whole)
-        # 1.x writes names alone. It listed before it uploaded, so such a key may never have existed.
-        return named if self.format >= FORMAT else named | {directory_key + name for name in self.names}
+            yield self.whole
+        if self.format < FORMAT:
+            # 1.x writes names alone. It listed before it uploaded, so such a key may never have existed.
+            yield from (directory_key + name for name in self.names)
 
 
 def names_for_1x(files: Mapping[str, StoredFile], directory_key: str, previous: Index | None) -> tuple[str, ...]:
@@ -169,7 +172,7 @@ def encode(index: Index, directory_key: str) -> bytes:
             {"index": late.index, "from": field_of.spell(late.since), "until": field_of.spell(late.until)}
             for late in index.late
         ]
-    return json.dumps({index.directory: list(index.names), _OURS: ours}, separators=(",", ":")).encode("ascii")
+    return json.dumps({index.directory: list(index.names), OURS: ours}, separators=(",", ":")).encode("ascii")
 
 
 def _spell_files(
@@ -188,118 +191,5 @@ def _spell_other(files: Mapping[str, StoredFile], places: Mapping[Owner, int]) -
     return {"key": directory_key, "files": _spell_files(files, directory_key, places)}
 
 
-def decode(body: bytes, directory_key: str) -> Index:
-    """Read the body of an index, ours or 1.x's; *directory_key* is its own key up to the last slash.
-
-    Raises `UnreadableIndex`, which names what is wrong; whoever knows the key adds it.
-    """
-    try:
-        document = json.loads(body)
-        directory, names = next(iter(document.items()))
-        field_of.text(directory)
-        if not isinstance(names, list):
-            raise UnreadableIndex("its first pair is no directory with a list of names")
-        names = field_of.texts(names)
-        ours = document.get(_OURS)
-        if ours is None:
-            return Index(directory=directory, names=names, format=1)
-        if ours["format"] != FORMAT:
-            raise UnreadableIndex(f"its format is {ours['format']}, and this version reads {FORMAT}; use a newer one")
-        return _ours(field_of.directory(directory), names, ours, directory_key)
-    except RecursionError as error:
-        raise UnreadableIndex("it is nested deeper than any index") from error
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, StopIteration) as error:
-        raise UnreadableIndex(f"it is damaged ({type(error).__name__}: {error})") from error
-
-
-def _ours(directory: str, names: tuple[str, ...], ours: dict[str, Any], directory_key: str) -> Index:
-    owners = [_owner(*owner) for owner in ours["owners"]]
-    index = Index(
-        directory=directory,
-        names=names,
-        files=_files(ours["files"], owners, directory_key),
-        missing=field_of.texts(ours["missing"]),
-        pending=field_of.texts(ours["pending"]),
-        node=field_of.text(ours["node"]),
-        taken_at=field_of.moment(ours["taken_at"]),
-        seen_at=field_of.moment(ours["seen_at"]),
-        until=field_of.moment(ours["until"]) if "until" in ours else None,
-        serial=field_of.natural(ours["serial"], field_of.LARGEST_SERIAL) if "serial" in ours else None,
-        writer=_writer(field_of.members(ours["writer"])) if "writer" in ours else None,
-        next=field_of.texts(ours["next"]),
-        live=field_of.text(ours["live"]),
-        others={
-            field_of.directory(other): _other(part, owners)
-            for other, part in field_of.members(ours.get("others", {})).items()
-        },
-        whole=field_of.text(ours.get("whole", "")),
-        covers=field_of.directories(ours.get("covers", [])),
-        unexplained=field_of.texts(ours.get("unexplained", [])),
-        latest_name=_latest_name(ours.get("latest_name", "")),
-        behind=field_of.texts(ours.get("behind", [])),
-        late=tuple(_late(field_of.members(one)) for one in ours.get("late", [])),
-    )
-    if directory in index.others:
-        raise ValueError(f"{directory} is the index's own directory and one of the others")
-    if index.whole and (index.files or index.others):
-        raise ValueError("it has files of its own, and another index for its files")
-    return index
-
-
 def _spell_writer(writer: Writer) -> dict[str, str]:
     return {"machine": writer.machine, "host": writer.host, "run": writer.run}
-
-
-def _writer(spelt: Mapping[str, object]) -> Writer:
-    return Writer(
-        machine=field_of.text(spelt["machine"]), host=field_of.text(spelt["host"]), run=field_of.text(spelt["run"])
-    )
-
-
-def _latest_name(spelt: object) -> LatestName:
-    return None if spelt is None else field_of.text(spelt)
-
-
-def _late(spelt: Mapping[str, Any]) -> Late:
-    since, until = field_of.moment(spelt["from"]), field_of.moment(spelt["until"])
-    if since is None or until is None:
-        raise ValueError(f"{spelt!r} names no moments")
-    return Late(field_of.text(spelt["index"]), since, until)
-
-
-def _files(spelt: object, owners: list[Owner], directory_key: str) -> dict[str, StoredFile]:
-    return {_name(name): _stored(name, entry, owners, directory_key) for name, entry in field_of.members(spelt).items()}
-
-
-def _name(spelt: str) -> str:
-    if sstable.is_bookkeeping(spelt):
-        raise ValueError(f"{spelt} is a transaction log or a lock, by which Cassandra would delete sstables")
-    return field_of.name(spelt)
-
-
-def _other(spelt: object, owners: list[Owner]) -> dict[str, StoredFile]:
-    part = field_of.members(spelt)
-    return _files(part["files"], owners, field_of.text(part["key"]))
-
-
-def _stored(name: str, entry: Any, owners: list[Owner], directory_key: str) -> StoredFile:
-    size, checksum, mtime_ns, mode, owner, *key = entry
-    if len(key) > 1 or not _CHECKSUM.fullmatch(field_of.text(checksum)):
-        raise ValueError(f"{entry!r} describes no file")
-    return StoredFile(
-        key=field_of.text(key[0]) if key else directory_key + name,
-        size=field_of.natural(size, field_of.LARGEST_SIZE),
-        checksum=int(field_of.text(checksum), 16),
-        mtime_ns=field_of.mtime_ns(mtime_ns),
-        mode=field_of.natural(mode, field_of.LARGEST_MODE),
-        owner=owners[field_of.natural(owner, len(owners) - 1)],
-    )
-
-
-def _owner(uid: object, gid: object, user: object, group: object) -> Owner:
-    return Owner(
-        uid=field_of.natural(uid, field_of.LARGEST_ID),
-        gid=field_of.natural(gid, field_of.LARGEST_ID),
-        user=None if user is None else field_of.text(user),
-        group=None if group is None else field_of.text(group),
-    )

@@ -70,16 +70,11 @@ def directory(value: object) -> str:
     return one
 
 
-def directories(value: object) -> tuple[str, ...]:
-    """Read a list of absolute paths of directories."""
-    return tuple(directory(one) for one in texts(value))
-
-
-def texts(value: object) -> tuple[str, ...]:
-    """Read a list of texts."""
+def list_of(value: object) -> list[object]:
+    """Read a list."""
     if not isinstance(value, list):
         raise TypeError(f"{value!r} is no list")
-    return tuple(text(one) for one in value)
+    return value
 
 
 def members(value: object) -> dict[str, object]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from tablesnap.errors import UsageError
 from tablesnap.rules import sstable
 from tablesnap.rules.generations import Brought, Present, is_same_content, name_apart
+from tablesnap.rules.kept import KeptFile
 from tablesnap.rules.place import place_of
-from tablesnap.rules.points import KeptFile
 
 _COPIES = ("snapshots", "backups")
 
@@ -29,7 +29,7 @@ class Part:
 
     name: str
     directories: tuple[str, ...]  # that it had, also where no file is left of them
-    files: tuple[KeptFile, ...]
+    files: Sequence[KeptFile]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tablesnap.rules import sstable
-from tablesnap.rules.index import FORMAT, Index, Owner, StoredFile
+from tablesnap.rules.index import FORMAT, Index
+from tablesnap.rules.kept import KeptFile, KeptFiles
 from tablesnap.rules.keys import directory_of
 from tablesnap.rules.late import Late, merged
 from tablesnap.rules.order import believed
@@ -16,25 +17,6 @@ from tablesnap.rules.writers import Writer
 
 # What stands below a table's directory and is no file: 1.x listed it with the files, by its name.
 _BELOW = ("snapshots", "backups")
-
-
-@dataclass(frozen=True, slots=True)
-class KeptFile:
-    """One file of a restore point. What 1.x did not write down is None; its objects' metadata have some of it."""
-
-    directory: str  # absolute, on the machine that was backed up
-    name: str
-    key: str
-    size: int | None = None  # bytes
-    checksum: int | None = None  # CRC-64/NVME
-    mtime_ns: int | None = None
-    mode: int | None = None
-    owner: Owner | None = None
-
-    @property
-    def path(self) -> str:
-        """Where it was."""
-        return posixpath.join(self.directory, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +44,7 @@ class RestorePoint:
     writer: Writer | None = None  # who wrote its index
     ahead: timedelta = timedelta(0)  # how much later than is believed the index says that it was taken
     node: str = ""
-    files: tuple[KeptFile, ...] = ()
+    files: Sequence[KeptFile] = ()
     missing: tuple[str, ...] = ()  # absolute paths of what was there and is not stored
     unexplained: tuple[str, ...] = ()
     next: tuple[str, ...] = ()  # keys of what was stored already, and joins a later restore point
@@ -115,9 +97,7 @@ def point_of(index: Index, key: str, stored_at: datetime) -> RestorePoint:
         writer=index.writer,
         ahead=claimed - taken_at,
         node=index.node,
-        files=tuple(
-            _kept(directory, name, file) for directory, files in everywhere.items() for name, file in files.items()
-        ),
+        files=KeptFiles(everywhere),
         missing=tuple(posixpath.join(index.directory, name) for name in index.missing),
         unexplained=tuple(posixpath.join(index.directory, stem) for stem in index.unexplained),
         next=index.next,
@@ -127,10 +107,6 @@ def point_of(index: Index, key: str, stored_at: datetime) -> RestorePoint:
         late=index.late,
         latest_name=later_of(index.latest_name, name_of_index(key)),
     )
-
-
-def _kept(directory: str, name: str, file: StoredFile) -> KeptFile:
-    return KeptFile(directory, name, file.key, file.size, file.checksum, file.mtime_ns, file.mode, file.owner)
 
 
 def point_of_1x(index: Index, key: str, stored_at: datetime, objects: Mapping[str, int]) -> RestorePoint:

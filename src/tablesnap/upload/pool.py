@@ -11,7 +11,7 @@ from enum import Enum
 from operator import attrgetter
 from typing import Generic, TypeVar
 
-from tablesnap.errors import StoreError, StoreUnavailable, TablesnapError
+from tablesnap.errors import StoreError, StoreUnavailable, TablesnapError, UnwritableIndex
 from tablesnap.upload.backoff import CAP_SECONDS, delay
 
 log = logging.getLogger(__name__)
@@ -224,7 +224,9 @@ class Pool(Generic[T, R]):
         if isinstance(error, StoreUnavailable) or known is not None or len(self._failing) >= NAMED_AT_MOST:
             log.debug("%s failed %d times: %s", name, job.tries, error)
         else:
-            log.warning("failed, and will be tried again: %s: %s", name, error)
+            # Of what nobody could restore there is no restore point: that does not mend itself, as an outage does.
+            level = logging.ERROR if isinstance(error, UnwritableIndex) else logging.WARNING
+            log.log(level, "failed, and will be tried again: %s: %s", name, error)
         if not isinstance(error, StoreUnavailable):
             now = time.monotonic()
             cause = Cause.REFUSAL if isinstance(error, StoreError) else Cause.OTHER

@@ -12,9 +12,10 @@ from hashlib import blake2b
 from tablesnap.catalog.timeline import Timeline
 from tablesnap.errors import NoSuchObject, StoreError
 from tablesnap.rules import sstable
+from tablesnap.rules.kept import KeptFile
 from tablesnap.rules.keys import directory_of
 from tablesnap.rules.order import AHEAD
-from tablesnap.rules.points import KeptFile, RestorePoint
+from tablesnap.rules.points import RestorePoint
 from tablesnap.store.port import Listed, Store
 from tablesnap.units import spell_count, spell_seconds, spell_utc
 from tablesnap.verify.digest import is_digest

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from tablesnap.checksum import crc64nvme, to_hex
 from tablesnap.download.line import Line
 from tablesnap.errors import KeyRefused, NoSuchObject, ObjectArchived, StoreRefused, StoreUnavailable
-from tablesnap.rules.points import KeptFile
+from tablesnap.rules.kept import KeptFile
 from tablesnap.store.port import Head
 from tablesnap.verify.digest import LONGEST, Digest, HashSum, NumberSum, Sum, understand
 from tablesnap.verify.finding import Kind, Proof

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tablesnap.checksum import crc64nvme
 from tablesnap.rules import sstable
-from tablesnap.rules.points import KeptFile
+from tablesnap.rules.kept import KeptFile
 
 
 @dataclass(frozen=True)
