@@ -9,7 +9,7 @@ import pytest
 from tests.azurite import Azurite
 from tests.faults.proxy import listening
 
-from tablesnap.errors import KeyRefused, StoreRefused
+from tablesnap.errors import KeyRefused, StoreRefused, StoreUnavailable
 from tablesnap.store.azure import AzureStore
 from tablesnap.store.azure_account import Account, find_account, list_blobs
 from tablesnap.store.port import Content
@@ -248,3 +248,35 @@ def test_memory_does_not_grow_with_the_file(azurite_endpoint: Azurite, tmp_path:
 def peak_memory() -> int:
     status = Path("/proc/self/status").read_text()
     return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM"))
+
+
+RESULTS = "<EnumerationResults><Prefix>a/</Prefix>%s<Blobs>%s</Blobs>%s</EnumerationResults>"
+
+
+@pytest.mark.parametrize(
+    ("page", "why"),
+    [
+        ("<html><head><title>Log in</title></head></html>", "no listing"),
+        ("", "no listing"),
+        ("<EnumerationResults><Prefix>b/</Prefix><Blobs/></EnumerationResults>", "another listing"),
+        (RESULTS % ("<Marker>other</Marker>", "", ""), "another listing"),
+        (RESULTS % ("", "<Blob><Name>b/1</Name></Blob>", ""), "another listing"),
+        (RESULTS % ("", "", "<NextMarker>again</NextMarker>"), "circle"),
+    ],
+)
+def test_a_listing_that_is_none_of_what_was_asked_is_an_outage(page: str, why: str) -> None:
+    """A purge deletes what the indexes that are not listed would have named."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(page.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with listening(Handler) as url:
+        account = Account("acc", f"{url}/acc", key="a2V5")
+        with pytest.raises(StoreUnavailable, match=why):
+            list(list_blobs(account, "container", "a/"))

@@ -102,13 +102,30 @@ def frozen_tier(account: Account, container: str, key: str, reach: Reach) -> tup
 
 def _pages(account: Account, container: str, asked: Mapping[str, str], reach: Reach) -> Iterator[ET.Element]:
     query = {"comp": "list", "restype": "container", **asked}
+    markers: set[str] = set()
     while True:
         answer = _parsed(_get(account, container, query, reach), container)
+        if (why := _why_another(answer, query)) is not None:
+            raise StoreUnavailable(f"az://{container} answered with another listing: {why}; is a proxy in between?")
         yield answer
         marker = answer.findtext("NextMarker") or ""
         if not marker:
             return
+        if marker in markers:
+            raise StoreUnavailable(f"az://{container}: the listing goes round in a circle; is a proxy in between?")
+        markers.add(marker)
         query["marker"] = marker
+
+
+def _why_another(answer: ET.Element, query: Mapping[str, str]) -> str | None:
+    """Say why *answer* does not list what was asked for, or return None if it does."""
+    for element, name in (("Prefix", "prefix"), ("Marker", "marker")):
+        told = answer.findtext(element) or ""
+        if told and query.get(name, "") not in (told, unquote(told)):
+            return f"it is of the {name} {told!a}"
+    entries = [*answer.iter("Blob"), *answer.iter("BlobPrefix")]
+    strange = next((name for name in map(_name, entries) if not name.startswith(query["prefix"])), None)
+    return None if strange is None else f"it has {strange!a}"
 
 
 def _blobs(answer: ET.Element) -> Iterator[Listed]:
@@ -136,9 +153,12 @@ def _name(entry: ET.Element) -> str:
 
 def _parsed(page: bytes, container: str) -> ET.Element:
     try:
-        return ET.fromstring(page)
+        answer = ET.fromstring(page)
     except ET.ParseError as error:
         raise StoreUnavailable(f"az://{container} answered with no listing: {error}; is a proxy in between?") from error
+    if answer.tag != "EnumerationResults":
+        raise StoreUnavailable(f"az://{container} answered with {answer.tag!a}, no listing; is a proxy in between?")
+    return answer
 
 
 def _get(account: Account, container: str, query: Mapping[str, str], reach: Reach) -> bytes:
