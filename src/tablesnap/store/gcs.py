@@ -1,6 +1,7 @@
 """Google Cloud Storage, by obstore. This was never run against Google: no published server speaks its XML dialect.
 
-Its listing is obstore's, with the limits that `RemoteStore.list` names.
+Its listing is obstore's, with the limits that `RemoteStore.list` names; a page in HTML that is XML as well is an empty
+one.
 """
 
 from obstore import store
