@@ -4,6 +4,7 @@ awscrt is loaded with the first checksum: it takes longer than all that a wrong 
 """
 
 import base64
+from collections.abc import Iterable
 
 from typing_extensions import Buffer
 
@@ -17,6 +18,14 @@ def crc64nvme(data: Buffer, previous: int = 0) -> int:
     from awscrt import checksums
 
     return int(checksums.crc64nvme(data, previous))
+
+
+def crc64nvme_of(pieces: Iterable[Buffer]) -> int:
+    """Return the checksum of *pieces*, one after the other."""
+    checksum = 0
+    for piece in pieces:
+        checksum = crc64nvme(piece, checksum)
+    return checksum
 
 
 def combine(first: int, second: int, length: int) -> int:

@@ -103,8 +103,10 @@ def azure_place(server: Azurite) -> Place:
     options = RemoteOptions(multipart_above=MULTIPART_ABOVE, part_size=MULTIPART_ABOVE)
     account = Account(server.account, server.endpoint_url, key=server.key)
     nobody = f"http://127.0.0.1:{free_port()}/{server.account}"
+    store = AzureStore(container, options, account)
+    store.check()
     return Place(
-        AzureStore(container, options, account),
+        store,
         put_by_hand=lambda key, data: server.put(container, key, data),
         foreign=("d/", "a//b", "/x"),
         missing=AzureStore("no-such-container", options, account),

@@ -3,7 +3,7 @@
 obstore's listing fails as a whole at one foreign key that it cannot name (``a//b``), and shows ``d/`` as ``d``. With an
 account key, a shared access signature or a token in the environment we list by a request of our own, exactly. With
 other credentials (managed identity, workload identity, a service principal), which only obstore can use, its listing is
-all there is; `RemoteStore.list` says what that means.
+all there is; `RemoteStore._list` says what that means.
 """
 
 import os
@@ -41,21 +41,21 @@ class AzureStore(RemoteStore):
         self._container = container
         self._archived: set[str] = set()  # keys, as far as they were listed
 
-    def list(self, prefix: str) -> Iterator[Listed]:
+    def _list(self, prefix: str) -> Iterator[Listed]:
         """Yield every blob whose name begins with *prefix*, under its exact name where we may sign."""
         require_utf8(prefix)
         if not self._account.can_sign:
-            yield from super().list(prefix)
+            yield from super()._list(prefix)
             return
         for listed in list_blobs(self._account, self._container, prefix, reach=self._reach):
             self._note(listed)
             yield listed
 
-    def level(self, prefix: str) -> "Iterator[Listed | str]":
-        """Yield one level, exactly as `list` does."""
+    def _level(self, prefix: str) -> "Iterator[Listed | str]":
+        """Yield one level, exactly as `_list` does."""
         require_utf8(prefix)
         if not self._account.can_sign:
-            yield from super().level(prefix)
+            yield from super()._level(prefix)
             return
         for one in level_of_blobs(self._account, self._container, prefix, reach=self._reach):
             if isinstance(one, Listed):

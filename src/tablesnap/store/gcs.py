@@ -1,6 +1,6 @@
 """Google Cloud Storage, by obstore. This was never run against Google: no published server speaks its XML dialect.
 
-Its listing is obstore's, with the limits that `RemoteStore.list` names; a page in HTML that is XML as well is an empty
+Its listing is obstore's, with the limits that `RemoteStore._list` names; a page in HTML that is XML as well is an empty
 one.
 """
 

@@ -1,6 +1,7 @@
 """What the stores behind obstore, Azure and Google, have in common.
 
-obstore 0.12 has a conditional create for a single request only, so a large object asks first and is then sent in parts.
+obstore 0.12 has a conditional create for a single request only, so a large object asks first, is then sent in parts,
+and is looked at afterwards.
 It would hold all parts of an object that it cannot map, so parts are small, whatever was asked of S3: an upload holds
 `PARTS_AT_ONCE` of them, whatever the file's size.
 """
@@ -29,6 +30,7 @@ from obstore.exceptions import (
     UnauthenticatedError,
 )
 
+from tablesnap.checksum import crc64nvme_of
 from tablesnap.errors import (
     AlreadyStored,
     KeyRefused,
@@ -39,11 +41,13 @@ from tablesnap.errors import (
     StoreUnavailable,
     TablesnapError,
 )
+from tablesnap.store import probe
 from tablesnap.store.archive import thawing_takes
 from tablesnap.store.keys import require_utf8, shown
 from tablesnap.store.network import UNTRUSTED
 from tablesnap.store.port import READ_SIZE, Content, Head, Listed
 from tablesnap.store.reach import Reach, open_url, reach_of, tell_obstore
+from tablesnap.store.remote_trial import read_back, try_condition
 from tablesnap.store.strides import RangeRefused, cut, read_in_strides
 
 if TYPE_CHECKING:
@@ -57,7 +61,6 @@ MOST_PARTS = 10_000  # Google's limit; Azure takes 50,000
 LONGEST_KEY = 1024  # characters in Azure, bytes in Google
 KEYS_PER_DELETE = 256
 ANSWER_SECONDS = 60
-PROBE = ".tablesnap-check"  # one name for all probes: where deleting is forbidden, one is left and not one a start
 
 _NO_METADATA = {"Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Storage-Class"}
 _ODD_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\ufffe\uffff]")
@@ -102,26 +105,24 @@ class RemoteStore:
         self._clock_url = clock_url
         self._options = options
         self._reach = options.reach(clock_url)
+        self._is_trusted = False  # until a check saw that it keeps what is there
 
     def check(self, prefix: str = "") -> None:
-        """Store a probe as everything will be stored, and delete it."""
-        probe = prefix + PROBE
-        self._require_key(probe)
-        with self._translated(probe):
-            try:
-                obstore.put(
-                    self._store,
-                    probe,
-                    b"",
-                    attributes=self._attributes("text/plain", {}, standard=False),
-                    mode="create",
-                )
-            except AlreadyExistsError:
-                return  # from a start before this one; so writing was allowed
-            try:
-                obstore.delete(self._store, probe)
-            except PermissionDeniedError:
-                return  # who may only add is welcome
+        """Store a probe as everything will be stored, find it in a listing, and read it."""
+        key = probe.key_of(prefix, self._options.storage_class)
+        self._require_key(key)
+        self._is_trusted = try_condition(key, self._put_probe, self._metadata_of, self._name)
+        if not any(isinstance(one, Listed) and one.key == key for one in self._level(prefix)):
+            raise StoreUnavailable(f"{self._name}: {shown(key)} was stored, and is in no listing")
+        read_back(self, key, self._name)
+
+    def _put_probe(self, key: str, content: Content, metadata: Mapping[str, str]) -> None:
+        self._put(key, content, self._attributes("text/plain", metadata, standard=False))
+
+    def _metadata_of(self, key: str) -> Mapping[str, str]:
+        with self._translated(key):
+            found = obstore.get(self._store, key, options={"head": True}).attributes
+            return {name: value for name, value in found.items() if name not in _NO_METADATA}
 
     def create(
         self,
@@ -135,22 +136,36 @@ class RemoteStore:
         """Store *content*. The store keeps no CRC-64, so whoever must be sure reads the object back."""
         self._require_key(key)
         attributes = self._attributes(content_type, metadata or {}, standard=standard)
-        if content.size <= min(self._options.multipart_above, LARGEST_PUT):
-            # Not an iterator: obstore would send it in parts, and forget the condition.
-            body = content.buffer if content.buffer is not None and content.size else _whole(content)
-            with self._translated(key):
-                obstore.put(self._store, key, body, attributes=attributes, mode="create", use_multipart=False)
-        elif self._exists(key):
+        in_parts = content.size > min(self._options.multipart_above, LARGEST_PUT)
+        trusted = self._is_trusted and not in_parts
+        if not trusted and self._exists(key):
             raise AlreadyStored(key)
-        else:
-            self._create_in_parts(key, content, attributes)
+        etag = (self._create_in_parts if in_parts else self._put)(key, content, attributes)
+        if not trusted:
+            self._require_ours(key, content, etag)
 
-    def _create_in_parts(self, key: str, content: Content, attributes: "Attributes") -> None:
+    def _put(self, key: str, content: Content, attributes: "Attributes") -> str | None:
+        # Not an iterator: obstore would send it in parts, and forget the condition.
+        body = content.buffer if content.buffer is not None and content.size else _whole(content)
+        with self._translated(key):
+            answer = obstore.put(self._store, key, body, attributes=attributes, mode="create", use_multipart=False)
+        return answer["e_tag"]
+
+    def _require_ours(self, key: str, content: Content, etag: str | None) -> None:
+        """Look again: somebody else may have stored there at the same moment, and what is there is then not ours."""
+        with self._translated(key):
+            found = obstore.head(self._store, key)
+        if found["size"] == content.size and etag is not None and etag == found["e_tag"]:
+            return
+        if found["size"] != content.size or crc64nvme_of(self.read(key)) != content.checksum:
+            raise AlreadyStored(key)
+
+    def _create_in_parts(self, key: str, content: Content, attributes: "Attributes") -> str | None:
         size = max(min(self._options.part_size, SMALLEST_PART), -(-content.size // MOST_PARTS))
         source = _Source(content)
         try:
             with self._translated(key):
-                obstore.put(
+                answer = obstore.put(
                     self._store,
                     key,
                     source.pieces(),
@@ -163,6 +178,7 @@ class RemoteStore:
             if source.failure is not None:
                 raise source.failure from None  # the file's fault, not the store's
             raise
+        return answer["e_tag"]
 
     def head(self, key: str) -> Head:
         """Describe the object. The clock is that of the store's HTTP answers."""
@@ -202,6 +218,14 @@ class RemoteStore:
             yield from cut(pieces, offset, left if length is None else min(left, length))
 
     def list(self, prefix: str) -> Iterator[Listed]:
+        """Yield what begins with *prefix*, but for the probe."""
+        return (one for one in self._list(prefix) if not probe.is_probe(one.key))
+
+    def level(self, prefix: str) -> "Iterator[Listed | str]":
+        """Yield what there is of one level, but for the probe."""
+        return (one for one in self._level(prefix) if isinstance(one, str) or not probe.is_probe(one.key))
+
+    def _list(self, prefix: str) -> Iterator[Listed]:
         """Yield what obstore lists, which ends with `StoreRefused` at a key that it cannot name.
 
         It shows ``d/``, a folder marker as consoles make them, as ``d``; so what is empty is asked for by name.
@@ -217,8 +241,8 @@ class RemoteStore:
                     if key.startswith(prefix) and (entry["size"] or self._exists(key)):
                         yield Listed(key, entry["size"], entry["last_modified"])
 
-    def level(self, prefix: str) -> "Iterator[Listed | str]":
-        """Yield what obstore lists of one level, in memory that grows with it; with the limits that `list` names."""
+    def _level(self, prefix: str) -> "Iterator[Listed | str]":
+        """Yield what obstore lists of one level, in memory that grows with it; with the limits that `_list` names."""
         require_utf8(prefix)
         folder = prefix.rpartition("/")[0]
         if folder:

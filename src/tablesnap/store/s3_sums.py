@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable
 from enum import Enum
 
-from tablesnap.checksum import crc64nvme, to_base64
+from tablesnap.checksum import crc64nvme_of, to_base64
 from tablesnap.store.port import Content
 
 
@@ -28,10 +28,7 @@ class Sum(Enum):
     def of_part(self, chunks: Iterable[bytes]) -> dict[str, str]:
         """Return what goes with a part, made of *chunks*."""
         if self is Sum.CRC64NVME:
-            checksum = 0
-            for chunk in chunks:
-                checksum = crc64nvme(chunk, checksum)
-            return {"ChecksumAlgorithm": self.value, "ChecksumCRC64NVME": to_base64(checksum)}
+            return {"ChecksumAlgorithm": self.value, "ChecksumCRC64NVME": to_base64(crc64nvme_of(chunks))}
         if self is Sum.MD5:
             digest = hashlib.md5(usedforsecurity=False)
             for chunk in chunks:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from tablesnap.checksum import crc64nvme
+from tablesnap.checksum import crc64nvme_of
 from tablesnap.errors import AlreadyStored, NoSuchObject, StoreRefused
 from tablesnap.rules import retention
 from tablesnap.rules.keys import beside, is_index
@@ -98,7 +98,4 @@ class Uploader:
             return digest.hexdigest() == head.metadata["md5sum"]
         if head.frozen:
             return False  # it cannot be read, so nothing is known of it
-        checksum = 0
-        for chunk in self._store.read(key):
-            checksum = crc64nvme(chunk, checksum)
-        return checksum == content.checksum
+        return crc64nvme_of(self._store.read(key)) == content.checksum
