@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from tablesnap.cli.confidential import without_secrets
 from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 from tablesnap.cli.flags import SECRETS
 from tablesnap.cli.printable import printable
@@ -37,8 +38,8 @@ def run_command(
 
 
 def say(name: str, text: str) -> None:
-    """Write a line to standard error; no name in it can forge another line."""
-    print(f"{name}: {printable(text)}", file=sys.stderr)
+    """Write a line to standard error; no name in it can forge another line, and no secret is in it."""
+    print(f"{name}: {printable(without_secrets(text))}", file=sys.stderr)
 
 
 def silence_stdout() -> None:

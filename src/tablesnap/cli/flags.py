@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 from tablesnap import __version__
+from tablesnap.cli.confidential import USERINFO
 from tablesnap.errors import UsageError
 from tablesnap.store.archive import thawing_takes
 from tablesnap.store.opening import StoreOptions
@@ -272,6 +273,11 @@ def mebibytes(size: int) -> int:
 
 def endpoint(text: str) -> str:
     """Understand the address of a store's server."""
+    if USERINFO.search(text):
+        raise argparse.ArgumentTypeError(
+            "the address has a user or a password in it, which no store of ours reads and others may see; write "
+            "https://HOST, and give keys in the environment or a credentials file"
+        )
     if not re.match(r"https?://[^/]", text):
         if re.fullmatch(r"[\w.-]+(:\d+)?(/.*)?", text, re.ASCII):
             raise argparse.ArgumentTypeError(f"{text!r} lacks its scheme; write http://{text} or https://{text}")

@@ -6,6 +6,7 @@ import logging.handlers
 import socket
 from datetime import UTC, datetime
 
+from tablesnap.cli.confidential import without_secrets
 from tablesnap.cli.journal import JournalHandler
 from tablesnap.cli.printable import without_controls
 from tablesnap.cli.screen import Screen
@@ -119,7 +120,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Spell a record, its traceback included, which may quote a name; what is no UTF-8 in a path is escaped."""
-        lines = map(without_controls, super().format(record).split("\n"))
+        lines = map(without_controls, without_secrets(super().format(record)).split("\n"))
         return "\n".join(lines).encode("utf-8", "backslashreplace").decode()
 
 
@@ -138,7 +139,7 @@ class JSONFormatter(logging.Formatter):
             line["error"] = record.exc_text
         elif record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line)
+        return json.dumps({key: without_secrets(text) for key, text in line.items()})
 
 
 def _moment(record: logging.LogRecord) -> str:

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Collection, Iterable, Sequence
 
+from tablesnap.cli.confidential import USERINFO
 from tablesnap.cli.words import Given, Grammar, Value
 from tablesnap.errors import TablesnapError
 
@@ -20,14 +21,23 @@ class SecretVisible(TablesnapError):
 
 
 def secrets_in(arguments: Sequence[str], grammar: Grammar, *, dests: Collection[str]) -> list[Value]:
-    """Find the values of the secret flags, however they are spelt, and on a line that is otherwise wrong too."""
-    return [
+    """Find the secrets, however they are spelt, and on a line that is otherwise wrong too.
+
+    They are the values of the secret flags, and the user and password in any address.
+    """
+    flags = [
         value
         for found in grammar.scan(arguments)
         if isinstance(found, Given) and found.action is not None and found.action.dest in dests
         for value in found.values
         if value.text
     ]
+    addresses = [
+        Value(match[0], place, match.start())
+        for place, word in enumerate(arguments)
+        for match in USERINFO.finditer(word)
+    ]
+    return flags + addresses
 
 
 def hide_own(grammar: Grammar, *, dests: Collection[str]) -> SecretVisible | None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 
+from tablesnap.cli.confidential import USERINFO
 from tablesnap.cli.moments import is_moment_in_words
 from tablesnap.errors import UsageError
 from tablesnap.store.address import Address, parse_address
@@ -35,6 +36,11 @@ def expect_quoted(at: str | None, words: Sequence[str]) -> None:
 def bucket_of(words: Sequence[str], second: str) -> Address:
     """Understand BUCKET, the first of *words*; the *second* is a path, and goes first where the two were swapped."""
     first = words[0]
+    if USERINFO.search(first):
+        raise UsageError(
+            "BUCKET has a user or a password in it, which others may see; give the bucket's name, and keys in the "
+            "environment or a credentials file"
+        )
     if not names_only_a_path(first):
         return parse_address(first)
     if len(words) > 1 and not names_only_a_path(words[1]):

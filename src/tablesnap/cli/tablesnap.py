@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tablesnap.cli.confidential import without_secrets
 from tablesnap.cli.daemon_flags import grammar_of, make_parser
 from tablesnap.cli.exit_codes import EXIT_FAILED, EXIT_FAULTY, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from tablesnap.cli.flags import SECRETS
@@ -34,10 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return explain(options)
         return _run(options, visible)
     except UsageError as error:
-        print(f"tablesnap: {error}", file=sys.stderr)
+        print(f"tablesnap: {without_secrets(str(error))}", file=sys.stderr)
         return EXIT_USAGE
     except TablesnapError as error:
-        print(f"tablesnap: {error}", file=sys.stderr)
+        print(f"tablesnap: {without_secrets(str(error))}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

@@ -299,6 +299,11 @@ class Connector:
         unsigned = Config(s3={"addressing_style": "path"}, signature_version=UNSIGNED)
         # Only boto3 knows the endpoint: this one is not asked for anything else.
         endpoint = self._client(session, region or DEFAULT_REGION, Place(self._bucket, ""), unsigned).meta.endpoint_url
+        if "@" in urlsplit(endpoint).netloc:
+            raise StoreRefused(
+                "the endpoint in AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile has a user or a password in it, "
+                "which no store reads; leave these out, and give keys in the environment or a credentials file"
+            )
         custom = not is_amazon(endpoint)
         place = self._place(core, endpoint, custom=custom)
         certificates = read_certificates(place.trust)
