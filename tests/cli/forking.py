@@ -9,9 +9,9 @@ import importlib
 import json
 import os
 import pkgutil
+import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -37,28 +37,32 @@ class Asked:
 
 
 def serve(asked: socket.socket) -> Asked | None:
-    """Fork a process for each that is asked for, and say how it ended; in that process, return what is asked.
+    """Fork a process for each that is asked for, and say its id; in that process, return what is asked.
 
-    Return None once nobody asks any more.
+    To an id, say how the process ended. Return None once nobody asks any more.
     """
     while message := asked.recv(_LINE):
+        if message.isdigit():
+            _, status = os.waitpid(int(message), 0)
+            asked.send(str(os.waitstatus_to_exitcode(status)).encode())
+            continue
         child = os.fork()
         if child == 0:
             asked.close()
             return Asked(**json.loads(message))
-        _, status = os.waitpid(child, 0)
-        asked.send(str(os.waitstatus_to_exitcode(status)).encode())
+        asked.send(str(child).encode())
     return None
 
 
 def become(asked: Asked) -> None:
     """Take on what a process has of its own."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(asked.directory)
     os.environ.clear()
     os.environ.update(asked.environment)
     time.tzset()
     for number, path in enumerate((os.devnull, asked.output, asked.errors)):
-        descriptor = os.open(path, os.O_WRONLY if number else os.O_RDONLY)
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND if number else os.O_RDONLY)
         os.dup2(descriptor, number)
         os.close(descriptor)
 
@@ -70,12 +74,13 @@ def load() -> None:
     for module in pkgutil.walk_packages(tablesnap.__path__, "tablesnap."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    assert threading.active_count() == 1, "what is forked would lack the other threads, and have their locks"
+    assert len(os.listdir("/proc/self/task")) == 1, "what is forked would lack the other threads, and have their locks"
     gc.freeze()  # or each that ends would copy all of it, to see that none of it is garbage
 
 
 def main() -> int:
     load()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever interrupts the tests closes the socket
     with socket.socket(fileno=int(sys.argv[1])) as own:
         asked = serve(own)
     if asked is None:

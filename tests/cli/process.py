@@ -3,6 +3,7 @@
 import atexit
 import functools
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -45,13 +46,55 @@ def ended(command: str, *arguments: str | Path, **more: str) -> subprocess.Compl
     if any(name.startswith(_OF_THE_INTERPRETER) for name in more):
         line = [sys.executable, "-c", f"import sys; from tablesnap.cli.{command} import main; sys.exit(main())", *words]
         return subprocess.run(line, capture_output=True, text=True, env=environment(**more), timeout=UNANSWERED)
-    return _forks().run(command, words, environment(**more))
+    with tempfile.NamedTemporaryFile() as output, tempfile.NamedTemporaryFile() as errors:
+        asked = forking.Asked(command, words, environment(**more), os.getcwd(), output.name, errors.name)
+        forked = Forked(asked)
+        try:
+            code = forked.wait(UNANSWERED)
+        finally:
+            forked.kill()  # if it hangs
+        said = [one.read().decode().replace("\r\n", "\n") for one in (output, errors)]
+    return subprocess.CompletedProcess([command, *words], code, *said)
+
+
+class Forked:
+    """A command as a process, which another has forked: what `subprocess.Popen` is of one that was started."""
+
+    def __init__(self, asked: forking.Asked) -> None:
+        self.pid = _forks().ask(asked.spell())
+        self._descriptor = os.pidfd_open(self.pid)
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Return its exit code; None while it runs."""
+        if self.returncode is None and select.select([self._descriptor], [], [], 0)[0]:
+            self.returncode = _forks().ask(str(self.pid).encode())
+            os.close(self._descriptor)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end, and return its exit code; raise `subprocess.TimeoutExpired`."""
+        if self.returncode is None and not select.select([self._descriptor], [], [], timeout)[0]:
+            raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
+        code = self.poll()
+        assert code is not None
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            signal.pidfd_send_signal(self._descriptor, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
 
 
 class _Forks:
     """The process that forks commands; see `forking`."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._asks, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._asks.settimeout(UNANSWERED)
         with theirs:
@@ -60,23 +103,14 @@ class _Forks:
                 env=environment(),
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                process_group=0,  # of the command that hangs, too
             )
         atexit.register(self._end)
 
-    def run(self, command: str, arguments: Sequence[str], own: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
-        with tempfile.NamedTemporaryFile() as output, tempfile.NamedTemporaryFile() as errors:
-            asked = forking.Asked(command, arguments, own, os.getcwd(), output.name, errors.name)
-            self._asks.send(asked.spell())
-            try:
-                code = int(self._asks.recv(100))
-            except TimeoutError:
-                os.killpg(self._process.pid, signal.SIGKILL)
-                _forks.cache_clear()
-                raise
-            said = [one.read().decode().replace("\r\n", "\n") for one in (output, errors)]
-        return subprocess.CompletedProcess([command, *arguments], code, *said)
+    def ask(self, message: bytes) -> int:
+        """Return the answer to a message."""
+        with self._lock:
+            self._asks.send(message)
+            return int(self._asks.recv(100))
 
     def _end(self) -> None:
         self._asks.close()

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.azurite import Azurite
+from tests.cli.forking import Asked
+from tests.cli.process import Forked
 from tests.s3_servers import S3Server
 
 from tablesnap.errors import NoSuchObject
@@ -157,13 +159,19 @@ class Bucket:
 class Daemon:
     """The daemon's process and its log."""
 
-    def __init__(self, command: list[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(self, command: list[str], environment: Mapping[str, str], log: Path, *, forked: bool = False) -> None:
+        """Start *command*; where it is to be *forked*, these are the arguments of ``tablesnap`` alone."""
         self._log = log
+        self.process: subprocess.Popen[bytes] | Forked
         with log.open("ab") as stderr:
             self._log_begins = stderr.tell()  # an earlier run may have written to it
-            self.process = subprocess.Popen(
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr
-            )
+            if forked:
+                asked = Asked("tablesnap", command, dict(environment), os.getcwd(), str(log), str(log))
+                self.process = Forked(asked)
+            else:
+                self.process = subprocess.Popen(
+                    command, env=environment, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr
+                )
 
     @property
     def log(self) -> str:
@@ -209,16 +217,20 @@ def running(
     environment: Mapping[str, str] | None = None,
     await_watching: bool = True,
     under: Sequence[str] = (),
+    forked: bool = True,
 ) -> Iterator[Daemon]:
     """Run the daemon on *bucket* while the block lasts; the *arguments* that are text are flags, a `Path` is a PATH.
 
     It is stopped at the end, unless the block saw to that, and must then exit 0. The log is appended to *log*.
-    *under* is a command that runs the daemon as its own process, with limits say.
+    *under* is a command that runs the daemon as its own process, with limits say. Otherwise it is *forked* by one that
+    has loaded it, unless a test looks at what a process has from its start.
     """
     flags, paths = _flags_and_paths(arguments)
-    command = [*under, sys.executable, "-m", "tablesnap", "-n", NODE, *flags, *bucket.arguments, bucket.url, *paths]
+    words = ["-n", NODE, *flags, *bucket.arguments, bucket.url, *paths]
+    forked = forked and not under
+    command = words if forked else [*under, sys.executable, "-m", "tablesnap", *words]
     environment = clean_environment() | {"TDEBUG": "1"} | dict(bucket.environment) | dict(environment or {})
-    daemon = Daemon(command, environment, log)
+    daemon = Daemon(command, environment, log, forked=forked)
     try:
         if await_watching:
             daemon.wait_for_log("watching")

@@ -179,7 +179,7 @@ def test_o10_the_secret_on_the_command_line_is_not_in_the_process_list(
     moto_endpoint.make_bucket("o10")
     bucket = Bucket.on(moto_endpoint, "o10")
     given = Bucket(bucket.url, ("-k", "AKIAEXAMPLE", "-s", secret, *bucket.arguments))
-    with running(given, data, log=log) as daemon:
+    with running(given, data, log=log, forked=False) as daemon:
         write_by_rename(data / "file", b"content")
         await_restore_point(daemon, bucket, data, {"file": b"content"})
         shown = Path(f"/proc/{daemon.process.pid}/cmdline").read_bytes().decode()

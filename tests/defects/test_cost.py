@@ -37,7 +37,7 @@ def test_o04_memory_grows_neither_with_the_file_nor_with_its_parts(
     """O4 of tablesnap 1.2.1: each thread held a whole part, twice; where memory was short, S3 refused the parts."""
     bucket = f"o04-{parts}-{name[:2].lower()}"
     moto_endpoint.make_bucket(bucket)
-    with running(Bucket.on(moto_endpoint, bucket), *flags, data, log=log) as daemon:
+    with running(Bucket.on(moto_endpoint, bucket), *flags, data, log=log, forked=False) as daemon:
         before = private_memory(daemon)
         finished = data.with_name(name)
         with finished.open("wb") as file:
