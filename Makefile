@@ -20,7 +20,7 @@ WITH := TABLESNAP_REQUIRE_SERVERS=1
 SERVERS := .venv-servers
 SERVERS_OF_PYPI := $(foreach one,rclone nanio localbucket,$(shell echo $(one) | tr a-z A-Z)=$(CURDIR)/$(SERVERS)/bin/$(one))
 
-.PHONY: help demo quick test test-servers test-cassandra test-packaging check format
+.PHONY: help demo quick test soak test-servers test-cassandra test-packaging check format
 .PHONY: bench bench-amplification-record manual dist lock clean how-long
 
 help:
@@ -29,6 +29,7 @@ help:
 	@echo 'make test    run every test that needs nothing beyond PyPI, in six to eight minutes (ARGS="-k some_words": a part)'
 	@echo 'make test-servers, make test-cassandra, make test-packaging'
 	@echo '             run those that need a server, a real Cassandra, or tools of Debian: CONTRIBUTING.md says what'
+	@echo 'make soak    kill daemons at 500 steps, and look each time at what they left (KILLS=n: another number)'
 	@echo 'make check   format, lint, types and import contracts'
 	@echo 'make format  put the format right'
 	@echo 'make bench   measure uploads, flushes, bases, indexes, listings, restores and purges; needs versitygw and 30 GB'
@@ -58,6 +59,10 @@ how-long:
 
 test-servers: $(READY) $(SERVERS)/.ready
 	$(WITH) $(SERVERS_OF_PYPI) $(PYTEST) --numprocesses=$(WORKERS) -m servers $(ARGS)
+
+# The daemons that CI kills fifty times.
+soak: $(READY)
+	KILLS=$(or $(KILLS),500) $(PYTEST) --numprocesses=$(WORKERS) tests/faults/test_death.py $(ARGS)
 
 # Each test has two Cassandras to feed: `tests/cassandra/conftest.py` has two workers at most run them.
 test-cassandra: $(READY)
