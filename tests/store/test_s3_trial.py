@@ -274,6 +274,33 @@ def test_a_bucket_that_keeps_versions_gathers_none_at_restarts(
     assert not [one.path for one in between.seen if one.call == "DeleteObject"]
 
 
+def test_metadata_is_known_by_its_name_in_whatever_case(moto_endpoint: S3Server, between: Proxy, bucket: str) -> None:
+    """gofakes3 answers with ``X-Amz-Meta-Stat``."""
+
+    def in_capitals(answer: Answer) -> Answer:
+        headers = {
+            name.title() if name.lower().startswith("x-amz-meta-") else name: value
+            for name, value in answer.headers.items()
+        }
+        return Answer(answer.status, headers, answer.body)
+
+    def meddle(request: Request) -> Lie | None:
+        forget_condition(is_end)(request)
+        return Lie(in_capitals) if request.call == "HeadObject" else None
+
+    client = moto_endpoint.client()
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    between.faults.meddle = meddle
+    for _ in range(3):
+        store = store_of(between, bucket)
+        store.check(PREFIX)
+
+    store.create("k", Content.of(b"rows"), metadata={"stat": "{}"})
+
+    assert store.head("k").metadata == {"stat": "{}"}
+    assert len(client.list_object_versions(Bucket=bucket, Prefix=PROBE)["Versions"]) == 2
+
+
 def require_refusal_of_what_is_there(store: S3Store) -> None:
     for size in (1, 2 * MIB):
         with pytest.raises(AlreadyStored):

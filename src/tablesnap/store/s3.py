@@ -21,7 +21,7 @@ from tablesnap.errors import (
 )
 from tablesnap.store import probe
 from tablesnap.store.port import Content, Head, Listed
-from tablesnap.store.s3_answers import whole_checksum
+from tablesnap.store.s3_answers import metadata_of, whole_checksum
 from tablesnap.store.s3_archive import frozen_class
 from tablesnap.store.s3_connection import Connection, Connector, S3Options
 from tablesnap.store.s3_deleting import Deleter
@@ -118,7 +118,7 @@ class S3Store:
             store_clock=parsedate_to_datetime(clock).astimezone(UTC),
             checksum=whole_checksum(answer),
             content_type=answer.get("ContentType", ""),
-            metadata=answer.get("Metadata", {}),
+            metadata=metadata_of(answer),
             frozen=frozen,
             is_thawing=is_thawing,
         )

@@ -145,6 +145,11 @@ def is_usual_etag(etag: str | None) -> bool:
     return etag is not None and _USUAL_ETAG.fullmatch(etag) is not None
 
 
+def metadata_of(answer: Mapping[str, Any]) -> dict[str, str]:
+    """Return an object's metadata. Names of headers have no case (RFC 9110, 5.1): gofakes3 answers with ``Stat``."""
+    return {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
+
+
 def whole_checksum(answer: Mapping[str, Any]) -> int | None:
     """Return the CRC-64/NVME of the whole object, where the store tells that, and not one of its parts' checksums."""
     text = answer.get("ChecksumCRC64NVME")

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from tablesnap.errors import DamagedUpload, StoreRefused, StoreUnavailable
 from tablesnap.store import probe
+from tablesnap.store.s3_answers import metadata_of
 from tablesnap.store.s3_connection import Connection
 from tablesnap.store.s3_errors import answer_of, error_of
 from tablesnap.store.s3_keys import is_plain
@@ -101,7 +102,7 @@ class Trial:
     def _remembered(self) -> Habits | None:
         """Return what a trial before this one wrote with the probe."""
         found = self._head()
-        told: dict[str, str] = {} if found is None else found.get("Metadata", {})
+        told = {} if found is None else metadata_of(found)
         condition, kind = told.get(probe.CONDITION), told.get(_CHECKSUM)
         if condition is None or kind not in {one.value for one in Sum}:
             return None
