@@ -178,7 +178,7 @@ LOCALBUCKET = Kind(
     lambda port, directory: ["--host", "127.0.0.1", "--port", str(port), directory],
 )
 # Those that `make test-servers` does the main job on, and CI with it.
-MET = (VERSITYGW, GOFAKES3, RCLONE, NANIO)
+MET = (VERSITYGW, GOFAKES3, RCLONE, NANIO, LOCALBUCKET)
 # Those of them that all of the contract of stores is asked on.
 CONTRACTED = (VERSITYGW,)
 
