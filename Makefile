@@ -20,13 +20,14 @@ WITH := TABLESNAP_REQUIRE_SERVERS=1
 SERVERS := .venv-servers
 SERVERS_OF_PYPI := $(foreach one,rclone nanio localbucket,$(shell echo $(one) | tr a-z A-Z)=$(CURDIR)/$(SERVERS)/bin/$(one))
 
-.PHONY: help demo quick test soak test-servers test-cassandra test-packaging check format
+.PHONY: help demo quick test soak test-servers test-cassandra test-packaging test-faults check format
 .PHONY: bench bench-amplification-record manual dist lock clean how-long
 
 help:
 	@echo 'make demo    see the daemon at work on an example directory'
 	@echo 'make quick   run the tests of rules, catalog, restore, purge and upload, in less than a minute'
 	@echo 'make test    run every test that needs nothing beyond PyPI, in six to eight minutes (ARGS="-k some_words": a part)'
+	@echo 'make test-faults  tell every command every lie, and kill a daemon and a purge at every step, in some minutes'
 	@echo 'make test-servers, make test-cassandra, make test-packaging'
 	@echo '             run those that need a server, a real Cassandra, or tools of Debian: CONTRIBUTING.md says what'
 	@echo 'make soak    kill daemons at 500 steps, and look each time at what they left (KILLS=n: another number)'
@@ -52,7 +53,7 @@ quick: $(READY)
 
 test: how-long $(READY)
 	$(WITHOUT) $(PYTEST) --hypothesis-profile=$(PROFILE) --numprocesses=$(WORKERS) \
-		-m 'not servers and not cassandra and not packaging' $(ARGS)
+		-m 'not servers and not cassandra and not packaging and not faults' $(ARGS)
 
 how-long:
 	@echo 'This takes six to eight minutes on two cores, and a minute more where $(VENV) is yet to be made.'
@@ -63,6 +64,10 @@ test-servers: $(READY) $(SERVERS)/.ready
 # The daemons that CI kills fifty times.
 soak: $(READY)
 	KILLS=$(or $(KILLS),500) $(PYTEST) --numprocesses=$(WORKERS) tests/faults/test_death.py $(ARGS)
+
+# Most of the time goes into waiting before a request is made again, so more workers than cores.
+test-faults: $(READY)
+	$(PYTEST) --hypothesis-profile=$(PROFILE) --numprocesses=6 -m faults $(ARGS)
 
 # Each test has two Cassandras to feed: `tests/cassandra/conftest.py` has two workers at most run them.
 test-cassandra: $(READY)

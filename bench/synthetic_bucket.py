@@ -166,7 +166,7 @@ def served(bucket: Bucket) -> Iterator[str]:
                 return
             if not {"uploads", "versioning", "object-lock"}.isdisjoint(query):
                 bucket.count("questions")
-                self._answer(200, b"<Nothing/>")
+                self._answer(200, b"<ListMultipartUploadsResult/>" if "uploads" in query else b"<Nothing/>")
                 return
             bucket.count("LIST")
             prefix, token = query.get("prefix", [""])[0], query.get("continuation-token", [""])[0]
@@ -185,10 +185,12 @@ def served(bucket: Bucket) -> Iterator[str]:
         def do_POST(self) -> None:
             bucket.count("DELETE of many")
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            for key in re.findall("<Key>(.*?)</Key>", body):
+            keys = re.findall("<Key>(.*?)</Key>", body)
+            for key in keys:
                 if (found := bucket.find(key)) is not None:
                     found[0].deleted[found[1]] = 1
-            self._answer(200, b"<DeleteResult/>")
+            deleted = "".join(f"<Deleted><Key>{key}</Key></Deleted>" for key in keys)  # spelt as it came, so as XML
+            self._answer(200, f"<DeleteResult>{deleted}</DeleteResult>".encode())
 
         def _object(self, key: str, *, with_body: bool) -> None:
             bucket.count("GET" if with_body else "HEAD")

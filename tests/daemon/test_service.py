@@ -645,7 +645,8 @@ def test_a_store_that_does_not_answer_at_start_is_waited_for(data: Path, store: 
     away = threading.Event()
     away.set()
     dead = Failing(store, lambda request: StoreUnavailable("no route") if away.is_set() else None)
-    with running(dead, data) as it:
+    # Also what is there when the daemon looks for the first time: it may look after it has tried the store.
+    with running(dead, data, backup=True) as it:
         wait_until(lambda: dead.requests, "the first try")
         put(data / "a", b"a")
         away.clear()

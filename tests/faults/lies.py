@@ -51,11 +51,16 @@ def of_another_bucket(_server: S3Server, request: Request) -> Told:
 
 
 def page_dropped(server: S3Server, request: Request) -> Told:
-    """Answer with the page after the one that was asked for."""
+    """Answer with the page after the one that was asked for, which says by which token it was asked for, as Amazon's.
+
+    moto's pages do not. Of a server that leaves the token out, as S3 lets it, nobody can tell one page from another.
+    """
     after = _NEXT.search(ask(server, request).body)
-    if after:
-        request.path = _TOKEN.sub(quote(after[1].decode(), safe=""), request.path, count=1)
-    return None
+    if not after:
+        return None
+    request.path = _TOKEN.sub(quote(after[1].decode(), safe=""), request.path, count=1)
+    echo = b"<ContinuationToken>" + after[1] + b"</ContinuationToken></ListBucketResult>"
+    return Lie(lambda answer: replace(answer, body=answer.body.replace(b"</ListBucketResult>", echo)))
 
 
 def page_repeated(_server: S3Server, request: Request) -> Told:

@@ -26,6 +26,7 @@ STEPS_OF_A_DAEMON = 150  # about as many as it takes for a flush
 # Between the steps before which purges die in one part: all parts together miss none in CI.
 STRIDE = PARTS if examples(100) == 100 else 5 * PARTS
 DIRECTORY = "/data/ks/t-1b255f4def2540a60000000000000001"
+pytestmark = pytest.mark.faults
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
