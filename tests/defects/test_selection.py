@@ -7,11 +7,18 @@ from tests.daemon.harness import Bucket, running, write_by_rename, write_sstable
 from tests.defects.support import await_restore_point, key_of
 
 
+def move_in(path: Path, content: bytes) -> None:
+    """Move a finished file in, from where nobody watches: the name it had before would match the pattern too."""
+    unfinished = path.parents[3] / "unfinished"
+    unfinished.write_bytes(content)
+    unfinished.rename(path)
+
+
 def test_d04_including_a_directory_lists_the_files_in_it(data: Path, bucket: Bucket, log: Path) -> None:
     """D4 of tablesnap 1.2.1: with -i '/ks/' every listing was empty, because it matched bare names."""
     with running(bucket, "-r", "-i", "/ks/", data.parent.parent, log=log) as daemon:
         files = write_sstables(data, 1) | {"file": b"content"}
-        write_by_rename(data / "file", files["file"])
+        move_in(data / "file", files["file"])
 
         index = await_restore_point(daemon, bucket, data, files)
 
@@ -27,7 +34,7 @@ def test_d07_every_exclude_counts(flags: tuple[str, ...], data: Path, bucket: Bu
     """D7 of tablesnap 1.2.1: of several -e only the last was kept."""
     with running(bucket, *flags, "-r", data, log=log) as daemon:
         for name in ("alpha", "beta", "gamma"):
-            write_by_rename(data / name, name.encode())
+            move_in(data / name, name.encode())
 
         await_restore_point(daemon, bucket, data, {"gamma": b"gamma"})
 
@@ -43,7 +50,7 @@ def test_d07_every_include_counts(flags: tuple[str, ...], data: Path, bucket: Bu
     """D7 of tablesnap 1.2.1: of several -i only the last was kept, and the other files were not backed up."""
     with running(bucket, *flags, "-r", data, log=log) as daemon:
         for name in ("gamma", "beta", "alpha"):
-            write_by_rename(data / name, name.encode())
+            move_in(data / name, name.encode())
 
         await_restore_point(daemon, bucket, data, {"alpha": b"alpha", "beta": b"beta"})
 
@@ -66,7 +73,7 @@ def test_d08_a_pattern_does_not_swallow_the_bucket_and_the_paths(
     """D8 of tablesnap 1.2.1: after `-e X BUCKET PATH` the daemon did not start."""
     with running(bucket, *flags, data, log=log) as daemon:
         for name in ("alpha", "beta"):
-            write_by_rename(data / name, name.encode())
+            move_in(data / name, name.encode())
 
         await_restore_point(daemon, bucket, data, {kept: kept.encode()})
 
