@@ -20,7 +20,7 @@ WITH := TABLESNAP_REQUIRE_SERVERS=1
 SERVERS := .venv-servers
 SERVERS_OF_PYPI := $(foreach one,rclone nanio localbucket,$(shell echo $(one) | tr a-z A-Z)=$(CURDIR)/$(SERVERS)/bin/$(one))
 
-.PHONY: help demo quick test soak test-servers test-cassandra test-packaging test-faults check format
+.PHONY: help demo quick test soak test-servers test-cassandra test-packaging test-faults test-gcs check format
 .PHONY: bench bench-amplification-record manual dist lock clean how-long
 
 help:
@@ -53,7 +53,7 @@ quick: $(READY)
 
 test: how-long $(READY)
 	$(WITHOUT) $(PYTEST) --hypothesis-profile=$(PROFILE) --numprocesses=$(WORKERS) \
-		-m 'not servers and not cassandra and not packaging and not faults' $(ARGS)
+		-m 'not servers and not cassandra and not packaging and not faults and not gcs' $(ARGS)
 
 how-long:
 	@echo 'This takes six to eight minutes on two cores, and a minute more where $(VENV) is yet to be made.'
@@ -64,6 +64,10 @@ test-servers: $(READY) $(SERVERS)/.ready
 # The daemons that CI kills fifty times.
 soak: $(READY)
 	KILLS=$(or $(KILLS),500) $(PYTEST) --numprocesses=$(WORKERS) tests/faults/test_death.py $(ARGS)
+
+# CONTRIBUTING.md says which server, and how to build it.
+test-gcs: $(READY)
+	$(WITH) $(PYTEST) -m gcs $(ARGS)
 
 # Most of the time goes into waiting before a request is made again, so more workers than cores.
 test-faults: $(READY)

@@ -1,13 +1,12 @@
 """The commands of one run, in this process: what they print, and what they exit with."""
 
 import io
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
 
 from tests.daemon.harness import NODE, Bucket
+from tests.environment import environment
 
 
 @dataclass(frozen=True)
@@ -22,17 +21,6 @@ class Said:
 def command(name: str, bucket: Bucket, *words: str, flags: tuple[str, ...] = ()) -> Said:
     """Run `NAME FLAGS BUCKET WORDS` on what the node of these tests has stored in *bucket*."""
     out, err = io.StringIO(), io.StringIO()
-    with _environment({**bucket.environment, "COLUMNS": "1000"}), redirect_stdout(out), redirect_stderr(err):
+    with environment({**bucket.environment, "COLUMNS": "1000"}), redirect_stdout(out), redirect_stderr(err):
         code = import_module(f"tablesnap.cli.{name}").main(["-n", NODE, *flags, *bucket.arguments, bucket.url, *words])
     return Said(code, out.getvalue(), err.getvalue())
-
-
-@contextmanager
-def _environment(more: Mapping[str, str]) -> Iterator[None]:
-    before = dict(os.environ)
-    os.environ.update(more)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

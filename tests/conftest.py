@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.s3_servers", "tests.azurite"]
+pytest_plugins = ["tests.s3_servers", "tests.azurite", "tests.fake_gcs"]
 
 SEED = "TABLESNAP_SEED"
 # Without a deadline, as how long an example takes says only how busy the machine is.

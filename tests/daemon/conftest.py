@@ -5,6 +5,7 @@ import pytest
 from tests.azurite import Azurite
 from tests.daemon.harness import Bucket
 from tests.endpoint import S3Server
+from tests.fake_gcs import FakeGcs
 from tests.s3_servers import MET, Kind, Servers
 
 
@@ -36,6 +37,13 @@ def azurite_bucket(azurite_endpoint: Azurite) -> Bucket:
     name = new_name()
     azurite_endpoint.make_container(name)
     return Bucket.in_azure(azurite_endpoint, name)
+
+
+@pytest.fixture
+def gcs_bucket(fake_gcs_endpoint: FakeGcs) -> Bucket:
+    name = new_name()
+    fake_gcs_endpoint.make_bucket(name)
+    return Bucket.in_google(fake_gcs_endpoint, name)
 
 
 def new_bucket_on(server: S3Server) -> Bucket:

@@ -16,6 +16,8 @@ from typing import TypeVar
 from tests.azurite import Azurite
 from tests.cli.forking import Asked
 from tests.cli.process import Forked
+from tests.environment import environment
+from tests.fake_gcs import FakeGcs
 from tests.s3_servers import S3Server
 
 from tablesnap.errors import NoSuchObject
@@ -93,6 +95,17 @@ class Bucket:
             environment,
             lambda: AzureStore(name, account=account),
         )
+
+    @classmethod
+    def in_google(cls, server: FakeGcs, name: str) -> "Bucket":
+        """Return the bucket *name* on *server*, which need not be there yet."""
+        own = {"GOOGLE_SERVICE_ACCOUNT": server.account}
+
+        def opened() -> Store:
+            with environment(own):
+                return open_store(parse_address(f"gs://{name}"), StoreOptions(endpoint_url=server.endpoint_url))
+
+        return cls(f"gs://{name}", ("--endpoint-url", server.endpoint_url), own, opened)
 
     def store(self) -> Store:
         """Return the store, apart from the daemon's own."""
