@@ -102,6 +102,8 @@ class Lack(Enum):
     VERIFYING = "refuses bytes that are not those of their CRC-64/NVME"
     KEEPING_CHECKSUMS = "says the CRC-64/NVME of what it holds"
     ATOMIC_CREATION = "lets one win of those who create one object at once"
+    METADATA = "keeps what is said of an object beside its bytes"
+    ENCODED_KEYS = "hears of keys with characters that an address spells with a percent sign"
     ODD_KEYS = "keeps keys with empty segments, dots alone and control characters"
 
 
@@ -171,11 +173,13 @@ NANIO = Kind(
         *("--log-level", "warning", "--no-access-log"),
     ],
     environment={"NANIO_ACCESS_KEY": ACCESS_KEY, "NANIO_SECRET_KEY": SECRET_KEY},
+    lacks={Lack.ENCODED_KEYS: "it makes another signature of such an address than Amazon does, and answers with 403"},
 )
 LOCALBUCKET = Kind(
     "localbucket",
     "pip install localbucket",
     lambda port, directory: ["--host", "127.0.0.1", "--port", str(port), directory],
+    lacks={Lack.METADATA: "it keeps bytes alone"},
 )
 # Those that `make test-servers` does the main job on, and CI with it.
 MET = (VERSITYGW, GOFAKES3, RCLONE, NANIO, LOCALBUCKET)

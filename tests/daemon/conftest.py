@@ -1,12 +1,14 @@
 import uuid
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.azurite import Azurite
 from tests.daemon.harness import Bucket
 from tests.endpoint import S3Server
 from tests.fake_gcs import FakeGcs
-from tests.s3_servers import MET, Kind, Servers
+from tests.s3_servers import MET, Kind, Lack, Servers
 
 
 @pytest.fixture
@@ -56,17 +58,32 @@ def new_name() -> str:
     return f"backups-{uuid.uuid4().hex[:12]}"
 
 
-@pytest.fixture(
-    params=[
-        "file_bucket",
-        "moto_bucket",
-        *(pytest.param(kind, marks=pytest.mark.servers) for kind in MET),
-        pytest.param("azurite_bucket", marks=pytest.mark.servers),
-    ],
-    ids=lambda param: param if isinstance(param, str) else f"{param.name}_bucket",
-)
+def buckets_on(kinds: Iterable[Kind]) -> Callable[..., Any]:
+    """Return the decorator of a fixture that is an empty bucket on each kind of store in turn."""
+    return pytest.fixture(
+        params=[
+            "file_bucket",
+            "moto_bucket",
+            *(pytest.param(kind, marks=pytest.mark.servers) for kind in kinds),
+            pytest.param("azurite_bucket", marks=pytest.mark.servers),
+        ],
+        ids=lambda param: param if isinstance(param, str) else f"{param.name}_bucket",
+    )
+
+
+@buckets_on(MET)
 def bucket(request: pytest.FixtureRequest, s3_servers: Servers) -> Bucket:
-    """An empty bucket on each kind of store in turn."""
+    """An empty bucket on each kind of store."""
+    return empty_bucket(request, s3_servers)
+
+
+@buckets_on(kind for kind in MET if kind.lacks.keys().isdisjoint({Lack.METADATA, Lack.ENCODED_KEYS}))
+def faithful_bucket(request: pytest.FixtureRequest, s3_servers: Servers) -> Bucket:
+    """An empty bucket on each kind of store that keeps the names and the metadata of all files."""
+    return empty_bucket(request, s3_servers)
+
+
+def empty_bucket(request: pytest.FixtureRequest, s3_servers: Servers) -> Bucket:
     if isinstance(request.param, Kind):
         return new_bucket_on(s3_servers.of(request.param))
     found = request.getfixturevalue(request.param)

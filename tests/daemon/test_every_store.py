@@ -28,7 +28,10 @@ WRITERS: tuple[Callable[[Path, bytes], None], ...] = (write_by_rename, write_by_
 MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
 
 
-def test_whatever_is_written_wherever_and_however_is_found_in_the_store(bucket: Bucket, data: Path, log: Path) -> None:
+def test_whatever_is_written_wherever_and_however_is_found_in_the_store(
+    faithful_bucket: Bucket, data: Path, log: Path
+) -> None:
+    bucket = faithful_bucket
     old, before, unrelated = data / "ks" / "old", data / "ks" / "before", data / "ks" / "unrelated"
     for directory in (old, before, unrelated):
         directory.mkdir(parents=True)

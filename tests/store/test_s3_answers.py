@@ -291,6 +291,11 @@ COMPLETE = b"<CompleteMultipartUploadResult><ETag>%s</ETag></CompleteMultipartUp
         ("ListObjectsV2", {}, b"<ListBucketResult/>"),  # without a namespace
         ("CompleteMultipartUpload", {}, COMPLETE % b'"x-1"'),
         ("CompleteMultipartUpload", {}, b"<Error><Code>InternalError</Code></Error>"),  # left to boto3
+        (
+            "CreateMultipartUpload",
+            {},
+            b"<InitiateMultipartUpload><UploadId>u</UploadId></InitiateMultipartUpload>",
+        ),  # rclone's
         ("DeleteObjects", {}, b"<DeleteResult/>"),
         ("DeleteObject", {}, b""),
         ("PutObject", {"ETag": '""'}, b""),  # rclone's, before a remote that keeps no hashes

@@ -21,15 +21,16 @@ from tablesnap.store.s3_errors import NOT_BELIEVED, PROXY_WANTS_PASSWORD, REDIRE
 NOT_BELIEVED_STATUS = 503  # which boto3 asks again after
 REDIRECTED_STATUS = 400  # after which it does not
 
-# The document that answers each request, and what has to be in it.
-_DOCUMENTS = {
-    "CompleteMultipartUpload": ("CompleteMultipartUploadResult", "ETag"),
-    "CopyObject": ("CopyObjectResult", "ETag"),
-    "CreateMultipartUpload": ("InitiateMultipartUploadResult", "UploadId"),
-    "DeleteObjects": ("DeleteResult", None),
-    "ListMultipartUploads": ("ListMultipartUploadsResult", None),
-    "ListObjectsV2": ("ListBucketResult", None),
-    "UploadPartCopy": ("CopyPartResult", "ETag"),
+# The document that answers each request, by each of its names, and what has to be in it.
+_DOCUMENTS: Mapping[str, tuple[tuple[str, ...], str | None]] = {
+    "CompleteMultipartUpload": (("CompleteMultipartUploadResult",), "ETag"),
+    "CopyObject": (("CopyObjectResult",), "ETag"),
+    # The shorter name is that of rclone.
+    "CreateMultipartUpload": (("InitiateMultipartUploadResult", "InitiateMultipartUpload"), "UploadId"),
+    "DeleteObjects": (("DeleteResult",), None),
+    "ListMultipartUploads": (("ListMultipartUploadsResult",), None),
+    "ListObjectsV2": (("ListBucketResult",), None),
+    "UploadPartCopy": (("CopyPartResult",), "ETag"),
 }
 # Documents of little weight, whose name differs from server to server (moto); none is a page.
 _ANY_DOCUMENT = {
@@ -119,8 +120,8 @@ def _why_no_document(operation: str, body: bytes) -> str | None:
     found = _bare_name(root.tag)
     if found == "Error":
         return None  # boto3 knows that S3 puts errors into a 200
-    if found != wanted:
-        return f"the answer to {operation} is no {wanted}: {spell_page(_text(body))}"
+    if found not in wanted:
+        return f"the answer to {operation} is no {wanted[0]}: {spell_page(_text(body))}"
     texts = {_bare_name(child.tag): (child.text or "").strip() for child in root}
     if needed is not None and not texts.get(needed):
         return f"the answer to {operation} has no {needed}"
