@@ -104,6 +104,14 @@ def test_a_listing_that_breaks_off_without_a_token_is_refused(moto_endpoint: S3S
         listed(moto_endpoint, bucket, lambda request: lie if is_first_page(request) else None)
 
 
+@pytest.mark.parametrize("element", [b"LastModified", b"Size"])
+def test_a_date_or_a_size_that_is_none_is_no_listing(moto_endpoint: S3Server, bucket: str, element: bytes) -> None:
+    nonsense = changed(b"(<%s>)[^<]*" % element, rb"\1soon")
+
+    with pytest.raises(StoreUnavailable, match="a date or a number that is none"):
+        listed(moto_endpoint, bucket, lambda request: nonsense if is_first_page(request) else None)
+
+
 def test_the_answer_to_another_question_is_not_taken_for_the_page(moto_endpoint: S3Server, bucket: str) -> None:
     def of_another_prefix(request: Request) -> Reply | None:
         if not is_later_page(request):

@@ -69,10 +69,13 @@ class Lister:
         tokens = Seen()
         while True:
             connection = self._connector.connected()
-            with self._connector.saying(connection):
-                page = connection.client.list_objects_v2(
-                    Bucket=self._bucket, Prefix=prefix, MaxKeys=PAGE, **asked, **more
-                )
+            try:
+                with self._connector.saying(connection):
+                    page = connection.client.list_objects_v2(
+                        Bucket=self._bucket, Prefix=prefix, MaxKeys=PAGE, **asked, **more
+                    )
+            except ValueError as error:  # of boto3's parser
+                raise not_believed(connection, f"the listing has a date or a number that is none ({error})") from error
             if (why := why_another_answer(page, more.get("ContinuationToken", ""))) is not None:
                 raise not_believed(connection, why)
             yield connection, page
