@@ -74,8 +74,17 @@ def load() -> None:
     for module in pkgutil.walk_packages(tablesnap.__path__, "tablesnap."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    _connect()
     assert len(os.listdir("/proc/self/task")) == 1, "what is forked would lack the other threads, and have their locks"
     gc.freeze()  # or each that ends would copy all of it, to see that none of it is garbage
+
+
+def _connect() -> None:
+    """Have botocore read its files about S3, as the first connection of a process does; no request is made."""
+    from tablesnap.store.s3_connection import Connector, S3Options
+
+    nobody = S3Options(access_key="any", secret_key="any", region="us-east-1", endpoint_url="http://127.0.0.1:1")
+    Connector("any-bucket", nobody).connected()
 
 
 def main() -> int:

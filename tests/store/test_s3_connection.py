@@ -63,7 +63,7 @@ def test_the_operators_keys_are_used_by_both_libraries(bucket: str, between: Pro
     assert {request.access_key for request in signed(between)} == {"key-1"}
     assert {request.headers["x-amz-security-token"] for request in signed(between)} == {"token-1"}
     agents = {request.method: request.headers["user-agent"].partition("/")[0] for request in signed(between)}
-    assert (agents["PUT"], agents["GET"]) == ("object_store", "Boto3")
+    assert (agents["PUT"], agents["GET"]) == ("object_store", "Botocore")
 
 
 @pytest.mark.parametrize("variable", ["AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"])
