@@ -6,10 +6,12 @@ VENV ?= .venv
 PYTHON ?=
 ARGS ?=
 # Most tests wait for a server or for a file to stand still, so more of them run at a time than there are cores.
-WORKERS ?= 4
+WORKERS ?= 6
 # How many cases the tests of rules search through: PROFILE=usual takes ten times as many, as CI does.
 PROFILE ?= quick
 BIN := $(VENV)/bin
+# Where Python may keep nothing, each of hundreds of processes compiles the source anew.
+unexport PYTHONDONTWRITEBYTECODE
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest
@@ -52,7 +54,7 @@ quick: $(READY)
 		tests/rules tests/catalog tests/restore tests/purge tests/upload $(ARGS)
 
 test: how-long $(READY)
-	$(WITHOUT) $(PYTEST) --hypothesis-profile=$(PROFILE) --numprocesses=$(WORKERS) \
+	$(WITHOUT) $(PYTEST) --hypothesis-profile=$(PROFILE) --numprocesses=$(WORKERS) --dist=worksteal \
 		-m 'not servers and not cassandra and not packaging and not faults and not gcs' $(ARGS)
 
 how-long:

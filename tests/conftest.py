@@ -1,6 +1,7 @@
 """The servers that tests start on loopback, each once for the whole session and only if a test asks for it; the seed of
 those tests that take other steps each time; and what was skipped, summed up."""
 
+import gc
 import os
 import random
 from collections import Counter
@@ -22,6 +23,11 @@ settings.load_profile("usual")
 def pytest_configure() -> None:
     # In the environment, so that pytest-xdist's workers have the same.
     os.environ.setdefault(SEED, str(random.SystemRandom().randrange(2**32)))
+
+
+def pytest_collection_finish() -> None:
+    # What was collected stays to the end: no pass of the garbage collector need look at it again.
+    gc.freeze()
 
 
 def pytest_report_header() -> str:
