@@ -36,7 +36,8 @@ from bench.scripted_cassandra import FLUSH, ScriptedTable
 from bench.upload import BUCKET, environment, make_certificates, number
 from inotify_simple import INotify, flags
 from obstore.store import S3Store
-from tests.s3_servers import S3Server, free_port, running, versitygw_program
+from tests.endpoint import S3Server, free_port
+from tests.s3_servers import running, versitygw_program
 
 GIB = 1 << 30
 PAUSE_SECONDS = (0.6, 0.9)  # between an index and the next flush

@@ -22,7 +22,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 from bench.upload import BUCKET, MIB, UploaderFailed, environment, measure, number
-from tests.s3_servers import S3Server
+from tests.endpoint import S3Server
 
 from tablesnap.rules.index import Index, Owner, StoredFile, encode
 from tablesnap.rules.keys import INDEX_ENDING

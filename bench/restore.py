@@ -35,7 +35,8 @@ from bench.upload import (
     number,
     runs,
 )
-from tests.s3_servers import S3Server, versitygw_program, versitygw_server
+from tests.endpoint import S3Server
+from tests.s3_servers import versitygw_program, versitygw_server
 
 from tablesnap.catalog.catalog import Catalog
 from tablesnap.checksum import crc64nvme

@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import trustme
-from tests.s3_servers import S3Server, versitygw_program, versitygw_server
+from tests.endpoint import S3Server
+from tests.s3_servers import versitygw_program, versitygw_server
 
 BUCKET = "bench"
 SAMPLE_SECONDS = 0.02

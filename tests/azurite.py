@@ -14,7 +14,8 @@ from email.utils import formatdate
 from urllib.parse import quote
 
 import pytest
-from tests.s3_servers import free_port, running, skip_or_fail
+from tests.endpoint import free_port
+from tests.s3_servers import running, skip_or_fail
 
 ACCOUNT = "devstoreaccount1"
 # Every Azurite has this key: https://learn.microsoft.com/azure/storage/common/storage-use-azurite

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from tests.s3_servers import listening, skip_or_fail
+from tests.faults.proxy import listening
+from tests.s3_servers import skip_or_fail
 
 _UNANSWERED = 120  # seconds, after which the browser hangs
 _NAMES = ("chromium", "chromium-browser", "google-chrome")

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.s3_servers import free_port, running, skip_or_fail
+from tests.endpoint import free_port
+from tests.s3_servers import running, skip_or_fail
 
 
 @dataclass(frozen=True)

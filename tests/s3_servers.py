@@ -17,9 +17,6 @@ from typing import NoReturn
 
 import pytest
 from tests.endpoint import S3Server, free_port
-from tests.faults.proxy import Fate, Proxy, Reply, Request, listening, proxy
-
-__all__ = ["Fate", "Proxy", "Reply", "Request", "S3Server", "free_port", "listening", "proxy"]
 
 START_TIMEOUT_SECONDS = 60
 # What every server here is asked with; those that know users know this one.

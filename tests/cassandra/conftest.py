@@ -8,7 +8,8 @@ import pytest
 from tests.cassandra.node import OA, Configuration, Node, running_node
 from tests.cassandra.restore import Reader
 from tests.daemon.harness import Bucket
-from tests.s3_servers import S3Server, versitygw_program
+from tests.endpoint import S3Server
+from tests.s3_servers import versitygw_program
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -14,7 +14,7 @@ from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, S
 from cassandra.policies import WhiteListRoundRobinPolicy
 from tests.cassandra.jars import HERE, jars
 from tests.daemon.harness import wait_until
-from tests.s3_servers import free_port
+from tests.endpoint import free_port
 
 LIMIT_SECONDS = 120.0  # within which a node is up, or never will be
 _SILENT = "<configuration><root level='OFF'/></configuration>"

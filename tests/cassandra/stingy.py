@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from urllib.parse import unquote
 
 from tests.daemon.harness import Bucket
-from tests.s3_servers import Fate, Reply, Request, S3Server, proxy
+from tests.endpoint import S3Server
+from tests.faults.proxy import Fate, Reply, Request, proxy
 
 from tablesnap.rules.keys import is_index
 

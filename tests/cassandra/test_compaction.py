@@ -17,7 +17,7 @@ from tests.cassandra.restore import Reader, RestorePoints, Table
 from tests.cassandra.stingy import stingy
 from tests.cassandra.workload import Workload
 from tests.daemon.harness import running
-from tests.s3_servers import S3Server
+from tests.endpoint import S3Server
 
 pytestmark = [pytest.mark.cassandra, pytest.mark.timeout(600)]
 

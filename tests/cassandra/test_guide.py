@@ -15,7 +15,7 @@ from tests.cassandra.node import Node, running_node
 from tests.cassandra.restore import RestorePoints, create_keyspace
 from tests.cassandra.shell import Failed, Shell, shell_on
 from tests.daemon.harness import NODE, Bucket, running, wait_until
-from tests.s3_servers import S3Server
+from tests.endpoint import S3Server
 
 pytestmark = pytest.mark.cassandra
 

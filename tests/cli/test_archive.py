@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.catalog.stored import Past
 from tests.cli.process import ended
-from tests.s3_servers import S3Server
+from tests.endpoint import S3Server
 
 from tablesnap.store.s3 import S3Options, S3Store
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.process import CONSOLE_SCRIPT, UNANSWERED, environment, running
-from tests.s3_servers import S3Server
+from tests.endpoint import S3Server
 
 from tablesnap.cli.confidential import without_secrets
 from tablesnap.cli.daemon_flags import grammar_of, make_parser

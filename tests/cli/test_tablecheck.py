@@ -23,7 +23,7 @@ from tests.cli.process import UNANSWERED, ended, environment, running
 from tests.daemon.fake_cassandra import Table
 from tests.daemon.harness import Bucket
 from tests.daemon.table_points import directory_below, following, wait_for_live
-from tests.s3_servers import S3Server
+from tests.endpoint import S3Server
 
 from tablesnap.cli.tablecheck_flags import parse
 from tablesnap.errors import UsageError

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from tests.catalog.stored import Past
 from tests.cli.process import ended
-from tests.s3_servers import S3Server, dating_server
+from tests.endpoint import S3Server
+from tests.s3_servers import dating_server
 
 from tablesnap.cli.tablechop_flags import parse
 from tablesnap.errors import UsageError

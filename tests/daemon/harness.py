@@ -16,9 +16,9 @@ from typing import TypeVar
 from tests.azurite import Azurite
 from tests.cli.forking import Asked
 from tests.cli.process import Forked
+from tests.endpoint import S3Server
 from tests.environment import environment
 from tests.fake_gcs import FakeGcs
-from tests.s3_servers import S3Server
 
 from tablesnap.errors import NoSuchObject
 from tablesnap.rules.index import Index

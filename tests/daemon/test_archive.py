@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.daemon.harness import ALL_EVENTS, Bucket, running, write_by_rename
-from tests.s3_servers import S3Server
+from tests.endpoint import S3Server
 
 from tablesnap.rules.keys import is_index
 

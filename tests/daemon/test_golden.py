@@ -17,7 +17,8 @@ from moto.s3.models import s3_backends
 from moto.server import ThreadedMotoServer
 from tests.daemon.harness import NODE, Bucket, running, sstable
 from tests.daemon.predecessor import by_directory, restored_by_1x
-from tests.s3_servers import Proxy, S3Server, proxy
+from tests.endpoint import S3Server
+from tests.faults.proxy import Proxy, proxy
 
 from tablesnap.checksum import crc64nvme
 from tablesnap.rules.keys import is_index

@@ -23,7 +23,8 @@ from tests.daemon.harness import (
     write_by_link,
     write_by_rename,
 )
-from tests.s3_servers import Request, S3Server, free_port, proxy
+from tests.endpoint import S3Server, free_port
+from tests.faults.proxy import Request, proxy
 
 from tablesnap import __version__
 from tablesnap.checksum import crc64nvme

@@ -9,7 +9,8 @@ from pathlib import Path
 import botocore.exceptions
 import pytest
 from tests.cli.process import CONSOLE_SCRIPT, environment, running
-from tests.s3_servers import ACCESS_KEY, SECRET_KEY, VERSITYGW, S3Server, server_of, versitygw_program
+from tests.endpoint import S3Server
+from tests.s3_servers import ACCESS_KEY, SECRET_KEY, VERSITYGW, server_of, versitygw_program
 
 pytestmark = pytest.mark.servers
 

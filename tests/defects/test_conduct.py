@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.daemon.harness import Bucket, clean_environment, running, sstable, write_by_rename, write_sstables
 from tests.defects.support import await_restore_point, restored
-from tests.s3_servers import S3Server
+from tests.endpoint import S3Server
 
 from tablesnap.cli import daemon_flags, tablecheck_flags, tablechop_flags, tablelist_flags, tableslurp_flags
 from tablesnap.errors import FileVanished, TablesnapError

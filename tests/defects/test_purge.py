@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from tests.catalog.stored import Past
 from tests.cli.process import ended
+from tests.endpoint import S3Server
+from tests.faults.proxy import Reply, proxy
 from tests.golden.stored import DATA, NODE, blob, bucket_of_1x
-from tests.s3_servers import Reply, S3Server, proxy
 
 from tablesnap.rules.keys import is_index
 

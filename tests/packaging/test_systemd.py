@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.endpoint import S3Server
 from tests.packaging.booted import BootedDebian, booted
 from tests.packaging.debian_root import entered
 from tests.packaging.tools import expect_tools
-from tests.s3_servers import S3Server
 from tests.waiting import wait_until
 
 UNITS = Path(__file__).parents[2] / "debian"

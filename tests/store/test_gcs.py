@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.s3_servers import free_port
+from tests.endpoint import free_port
 
 from tablesnap.errors import KeyRefused, StoreRefused, StoreUnavailable
 from tablesnap.store.gcs import GCSStore

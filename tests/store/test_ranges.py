@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 
 import pytest
-from tests.s3_servers import listening
+from tests.faults.proxy import listening
 
 from tablesnap.errors import NoSuchObject, StoreError
 from tablesnap.store import strides

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import trustme
+from tests.endpoint import free_port
 from tests.faults.proxy import listening
 from tests.forward_proxy import ForwardProxy, forward_proxy
-from tests.s3_servers import free_port
 
 from tablesnap.errors import NoSuchObject, StoreRefused, StoreUnavailable
 from tablesnap.store.azure import AzureStore

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
-from tests.s3_servers import listening
+from tests.faults.proxy import listening
 
 from tablesnap.errors import AlreadyStored, StoreRefused, StoreUnavailable
 from tablesnap.store import probe

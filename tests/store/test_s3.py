@@ -5,7 +5,8 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from tests.s3_servers import Fate, Reply, Request, S3Server, proxy
+from tests.endpoint import S3Server
+from tests.faults.proxy import Fate, Reply, Request, proxy
 
 from tablesnap.errors import (
     AlreadyStored,

@@ -4,7 +4,8 @@ import uuid
 from collections.abc import Mapping
 
 import pytest
-from tests.s3_servers import Reply, Request, S3Server, proxy
+from tests.endpoint import S3Server
+from tests.faults.proxy import Reply, Request, proxy
 
 from tablesnap.errors import NoSuchObject, ObjectArchived, StoreRefused
 from tablesnap.store.address import parse_address

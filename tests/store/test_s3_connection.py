@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 import trustme
-from tests.s3_servers import Proxy, Reply, Request, S3Server, listening, proxy, versitygw_server
+from tests.endpoint import S3Server
+from tests.faults.proxy import Proxy, Reply, Request, listening, proxy
+from tests.s3_servers import versitygw_server
 
 from tablesnap.errors import StoreRefused, StoreUnavailable
 from tablesnap.store.port import Content

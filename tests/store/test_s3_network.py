@@ -6,9 +6,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from tests.endpoint import S3Server, free_port
 from tests.faults.proxy import Proxy, proxy
 from tests.forward_proxy import ForwardProxy, forward_proxy
-from tests.s3_servers import S3Server, free_port
 
 from tablesnap.errors import StoreRefused, StoreUnavailable
 from tablesnap.store.port import Content

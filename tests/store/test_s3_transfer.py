@@ -4,7 +4,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from tests.s3_servers import S3Server
+from tests.endpoint import S3Server
 
 from tablesnap.checksum import crc64nvme
 from tablesnap.store.port import Content

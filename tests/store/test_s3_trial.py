@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.endpoint import S3Server
 from tests.faults.proxy import Answer, Fate, Lie, Meddle, Proxy, Reply, Request, proxy
-from tests.s3_servers import S3Server
 
 from tablesnap.errors import AlreadyStored, StoreRefused, StoreUnavailable
 from tablesnap.store import probe

@@ -6,7 +6,8 @@ from contextlib import nullcontext, suppress
 from datetime import timedelta
 
 import pytest
-from tests.s3_servers import Reply, S3Server, proxy
+from tests.endpoint import S3Server
+from tests.faults.proxy import Reply, proxy
 
 from tablesnap.errors import DamagedUpload, NoSuchObject, StoreRefused
 from tablesnap.store.address import parse_address
