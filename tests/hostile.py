@@ -60,6 +60,8 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "live_surrogate": {"live": "\ud800"},
     "node_surrogate": {"node": "\ud800\x1b"},
     "latest_name": {"latest_name": "\ud800/.."},
+    "latest_generation": {"latest_name": f"ks-cf-jb-{'9' * 5000}-Data.db"},
+    "size_nested": files(size=json.loads("[" * 300 + "]" * 300)),
     "covers": {"covers": ["/", "rel", "\0"]},
     "next": {"next": ["\0", "../..", ""]},
     "whole_itself": {"files": {}, "whole": f"node1:{DATA}/whole_itself-{'bad0' * 8}/a.txt-listdir.json"},

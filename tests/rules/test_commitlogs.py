@@ -29,6 +29,7 @@ def minutes(found: list[Segment]) -> list[int]:
         ("CommitLog-7-1700000000000.log.gz", None),
         ("CommitLog-7-1700000000000_cdc.idx", None),
         ("nb-1-big-Data.db", None),
+        (f"CommitLog-7-{'9' * 5000}.log", None),
     ],
 )
 def test_segments_are_known_by_their_names_of_every_version(name: str, number: int | None) -> None:

@@ -26,6 +26,7 @@ IN_ORDER = [
     "nb-99-big-Data.db~00000000000000ab~20261122T202517123456Z",
     "da-100-bti-Data.db",
     "nb-2147483647-big-Data.db",
+    f"ks-cf-jb-{'9' * 5000}-Data.db",  # as nobody writes it, but an index may say that it was the latest
     f"nb-{UUIDS[0]}-big-Data.db",
     f"da-{UUIDS[1]}-bti-Data.db",
     f"nb-{UUIDS[2]}-big-Data.db",

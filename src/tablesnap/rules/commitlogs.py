@@ -7,7 +7,7 @@ from datetime import datetime
 
 SPACE = 16 << 30  # bytes; twice the most of commitlog_total_space's defaults
 
-_SEGMENT = re.compile(r"CommitLog-(?:(?P<version>\d+)-)?(?P<id>\d+)\.log", re.ASCII)
+_SEGMENT = re.compile(r"CommitLog-(?:(?P<version>\d+)-)?(?P<id>\d{1,19})\.log", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def segment_id(name: str) -> int | None:
     """Return the id in a segment's *name*; None if it is no segment's.
 
     Source: ``o.a.c.db.commitlog.CommitLogDescriptor``: ``CommitLog-<version>-<id>.log``, and without a version at
-    first. The id is the milliseconds at which the node started, and one more for each segment since.
+    first. The id, a Java long, is the milliseconds at which the node started, and one more for each segment since.
     """
     match = _SEGMENT.fullmatch(name)
     return int(match["id"]) if match else None

@@ -57,5 +57,7 @@ def _order_of(name: str) -> tuple[int, int, str, str]:
     if generation is None:
         return 0, 0, "", name
     if generation[1].isdecimal():
-        return 1, int(generation[1]), "", name
+        # As the number is: an index that is hostile may have one with more digits than Python reads.
+        digits = generation[1].lstrip("0")
+        return 1, len(digits), digits, name
     return 2, 0, generation[1], name
