@@ -16,6 +16,7 @@ from tablesnap.rules.writers import Writer
 
 LARGEST = 1 << 30  # bytes: ten million files. What is larger is read by nobody, and written by nobody of ours
 
+_LONGEST = 300  # characters of what an error quotes
 _CHECKSUM = re.compile("[0-9a-f]{16}")
 
 
@@ -27,14 +28,21 @@ def decode(body: bytes, directory_key: str) -> Index:
     expect_size(len(body))
     try:
         return _document(Document(body), directory_key)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise UnreadableIndex(f"it is damaged ({type(error).__name__}: {error})") from error
+    # RecursionError: to say what stands in the wrong place may take more of the stack than to read it.
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+        raise UnreadableIndex(f"it is damaged ({type(error).__name__}: {_shortened(error)})") from error
 
 
 def expect_size(size: int, largest: int = LARGEST) -> None:
     """Raise `UnreadableIndex` for an index of so many bytes that nobody reads it."""
     if size > largest:
         raise UnreadableIndex(f"it has {size} bytes, and an index has {largest} at the most")
+
+
+def _shortened(said: object) -> str:
+    """Spell what an error says of an index: what stands in there may be a million characters long."""
+    text = str(said)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _document(document: Document, directory_key: str) -> Index:
@@ -87,7 +95,7 @@ def _ours(directory: str, names: tuple[str, ...], document: Document, directory_
 def _format(document: Document) -> int:
     found = document.value()
     if found != FORMAT or isinstance(found, bool):
-        raise UnreadableIndex(f"its format is {found}, and this version reads {FORMAT}; use a newer one")
+        raise UnreadableIndex(f"its format is {_shortened(found)}, and this version reads {FORMAT}; use a newer one")
     return FORMAT
 
 
