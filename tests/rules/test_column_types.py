@@ -108,3 +108,8 @@ def test_a_type_as_deep_as_the_stack_is_one_word() -> None:
 
     assert reads(deep, deep)
     assert not reads(deep, "Int32Type")
+
+
+def test_a_type_of_a_million_blanks_is_read_at_once() -> None:
+    # Where each blank was looked at again for each one before it, this took an hour.
+    assert not reads(" " * (1 << 20), "x")

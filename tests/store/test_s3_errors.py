@@ -9,7 +9,7 @@ from tablesnap.errors import (
     StoreRefused,
     StoreUnavailable,
 )
-from tablesnap.store.s3_errors import Answer, Place, error_of_answer
+from tablesnap.store.s3_errors import Answer, Place, error_of_answer, spell_page
 
 PLACE = Place("bucket", "https://s3.example.com")
 
@@ -63,3 +63,8 @@ def test_a_message_names_the_object_and_the_endpoint_in_one_line() -> None:
         "s3://bucket/'odd\\nkey' at https://s3.example.com: access was denied (AccessDenied (no, not you)); "
         "check what these credentials may do in this bucket"
     )
+
+
+def test_a_page_of_a_million_titles_is_spelt_at_once() -> None:
+    # Where the end of each was looked for up to the end of the page, this took an hour.
+    assert spell_page("<title>" * 1_000_000).startswith("beginning with")

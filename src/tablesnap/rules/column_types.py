@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 _PACKAGE = "org.apache.cassandra.db.marshal."
-_TOKEN = re.compile(r"\s*(=>|[(),:]|[^\s(),:=]+|\S)")
+_TOKEN = re.compile(r"=>|[(),:]|[^\s(),:=]+|\S")  # blanks are passed over, each once
 _DEEPEST = 32  # types within types; Cassandra's own tests have five
 _LONGEST = 200  # characters of a spelling, before the rest is left out
 
@@ -104,7 +104,7 @@ def _plain(whole: _Type, *, within: bool = False) -> _Type:
 @lru_cache(maxsize=1 << 10)  # thousands of sstables have the same few
 def _parse(text: str) -> _Type:
     """Parse a type; what is none of ours is one word, which is the same as itself alone."""
-    tokens = [match[1] for match in _TOKEN.finditer(text)]
+    tokens = _TOKEN.findall(text)
     try:
         found, end = _parse_one(tokens, 0, 0)
     except (IndexError, ValueError):

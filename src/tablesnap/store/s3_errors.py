@@ -72,6 +72,7 @@ _NOT_LET_IN = re.compile("Tunnel connection failed: 407|proxy authorization requ
 PROXY_WANTS_PASSWORD = 407
 _PROXY_PASSWORD = "write them into its address, http://NAME:PASSWORD@HOST:PORT"
 _TOLD = 80  # characters of a page that a message shows
+_LOOKED_AT = 16 << 10  # characters in which a page has its title
 _REQUESTS = {"DELETE": "DeleteObject", "GET": "GetObject", "HEAD": "HeadObject", "PUT": "PutObject"}  # obstore's
 _NOT_THERE = {"NoSuchKey", "NotFound", "404", ""}  # a HEAD has no body to say more
 _HOW_TO_THAW = (
@@ -153,6 +154,7 @@ def why_a_page(request: str, status: int, text: str) -> str:
 
 def spell_page(text: str) -> str:
     """Spell what tells a reader whose page it is: its title, or its beginning."""
+    text = text[:_LOOKED_AT]
     title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
     told = " ".join((title[1] if title and title[1].strip() else text).split())
     return f"{'a page called' if title else 'beginning with'} {told[:_TOLD]!a}"
