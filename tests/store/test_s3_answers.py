@@ -121,6 +121,17 @@ def test_an_answer_that_is_none_of_an_s3_server_is_an_outage(
     assert keys_in(moto_endpoint, bucket) == {KEY, ODD_KEY}
 
 
+@pytest.mark.parametrize("moment", ["soon", "", "9" * 400, "0001-01-01T00:00:00+14:00"])
+def test_a_head_with_a_time_that_is_none_is_an_outage(moto_endpoint: S3Server, bucket: str, moment: str) -> None:
+    lie = Reply(200, text=b"", headers={"ETag": '"x"', "Last-Modified": moment})
+
+    with (
+        proxy(moto_endpoint, lambda request: lie if request.method == "HEAD" else None) as between,
+        pytest.raises(StoreUnavailable, match=r"a time that is none.*proxy or a login page"),
+    ):
+        S3Store(bucket, options_of(between)).head(KEY)
+
+
 def test_a_deletion_of_one_that_is_answered_by_a_page_is_an_outage(moto_endpoint: S3Server, bucket: str) -> None:
     S3Store(bucket, options_of(moto_endpoint)).create(ODD_KEY, Content.of(b"rows"))
 
@@ -289,6 +300,7 @@ COMPLETE = b"<CompleteMultipartUploadResult><ETag>%s</ETag></CompleteMultipartUp
         ("ListObjectsV2", {}, LISTING % b"false"),
         ("ListObjectsV2", {}, LISTING % b"true"),
         ("ListObjectsV2", {}, b"<ListBucketResult/>"),  # without a namespace
+        ("ListObjectsV2", {}, b'<?xml version="1.0" encoding="big5"?><ListBucketResult/>'),  # read as UTF-8, by boto3
         ("CompleteMultipartUpload", {}, COMPLETE % b'"x-1"'),
         ("CompleteMultipartUpload", {}, b"<Error><Code>InternalError</Code></Error>"),  # left to boto3
         (

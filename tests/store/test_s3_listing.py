@@ -104,11 +104,21 @@ def test_a_listing_that_breaks_off_without_a_token_is_refused(moto_endpoint: S3S
         listed(moto_endpoint, bucket, lambda request: lie if is_first_page(request) else None)
 
 
-@pytest.mark.parametrize("element", [b"LastModified", b"Size"])
-def test_a_date_or_a_size_that_is_none_is_no_listing(moto_endpoint: S3Server, bucket: str, element: bytes) -> None:
-    nonsense = changed(b"(<%s>)[^<]*" % element, rb"\1soon")
+@pytest.mark.parametrize(
+    ("element", "text"),
+    [
+        (b"LastModified", b"soon"),
+        (b"LastModified", b"9" * 400),
+        (b"LastModified", b"0001-01-01T00:00:00+14:00"),  # before the first year, in UTC
+        (b"Size", b"soon"),
+    ],
+)
+def test_a_time_or_a_size_that_is_none_is_no_listing(
+    moto_endpoint: S3Server, bucket: str, element: bytes, text: bytes
+) -> None:
+    nonsense = changed(b"(<%s>)[^<]*" % element, rb"\g<1>" + text)
 
-    with pytest.raises(StoreUnavailable, match="a date or a number that is none"):
+    with pytest.raises(StoreUnavailable, match=r"a (time|number) that is none"):
         listed(moto_endpoint, bucket, lambda request: nonsense if is_first_page(request) else None)
 
 

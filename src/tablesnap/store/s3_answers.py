@@ -131,9 +131,12 @@ def _why_no_document(operation: str, body: bytes) -> str | None:
 
 
 def root_of(body: bytes) -> ET.Element | None:
-    """Return the root of the XML that *body* is, or None if it is none."""
+    """Return the root of the XML that *body* is, or None if it is none.
+
+    It is read as boto3 reads it, which takes everything for UTF-8, whatever a document says of itself.
+    """
     try:
-        return ET.fromstring(body)
+        return ET.fromstring(body, ET.XMLParser(encoding="utf-8"))
     except ET.ParseError:
         return None
 

@@ -31,7 +31,7 @@ from tablesnap.store.network import trusted, way_to
 from tablesnap.store.reach import read_certificates, tell_obstore
 from tablesnap.store.s3_answers import look_at
 from tablesnap.store.s3_credentials import explicit_credentials, no_credentials
-from tablesnap.store.s3_errors import STALE_CREDENTIALS, Place, answer_of, error_of, one_line
+from tablesnap.store.s3_errors import STALE_CREDENTIALS, NoMoment, Place, answer_of, error_of, one_line
 from tablesnap.store.s3_limits import Limits
 
 if TYPE_CHECKING:
@@ -419,9 +419,15 @@ def offer_to_pay(params: dict[str, Any], model: Any, **_: Any) -> dict[str, Any]
 
 
 def parse_moment(text: Any) -> datetime:
-    """Read a time of S3's: botocore's own parser takes most of the time that a listing costs."""
+    """Read a time of S3's, which is in UTC if it says nothing else; raise `NoMoment`.
+
+    botocore's own parser takes most of the time that a listing costs, and has several errors for what it cannot read.
+    """
     try:
-        return datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        moment: datetime = parse_timestamp(text)
-        return moment
+        try:
+            moment = datetime.fromisoformat(text)
+        except (TypeError, ValueError):
+            moment = parse_timestamp(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, RuntimeError, OverflowError) as error:
+        raise NoMoment(text=str(text)[:50]) from error

@@ -106,6 +106,12 @@ class Place:
         return f"{name} at {self.endpoint}"
 
 
+class NoMoment(BotoCoreError):  # type: ignore[misc] # botocore ships no types
+    """An answer has something else where a time has to stand."""
+
+    fmt = "the answer has a time that is none, {text!a}"
+
+
 @dataclass(frozen=True)
 class Answer:
     """What the store said when it did not do as asked: its HTTP status, its code for the error, and its words."""
@@ -236,6 +242,8 @@ def error_of(error: BaseException, place: Place, key: str | None) -> StoreError:
     # boto3 says of a proxy that it could not be reached, and keeps to itself that it was, and what it said.
     cause = f": {error.kwargs.get('error')}" if isinstance(error, ProxyConnectionError) else ""
     said = one_line(str(error).partition("\n\nDebug source:")[0] + cause)
+    if isinstance(error, NoMoment):
+        return StoreUnavailable(f"{where}: {said}; {IN_BETWEEN}")
     if isinstance(error, (ParamValidationError, ValidationError, UnsupportedSignatureVersionError)):
         return StoreRefused(f"{where}: the request makes no sense to boto3: {said}")
     if UNTRUSTED.search(str(error)):

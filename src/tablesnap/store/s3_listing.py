@@ -8,7 +8,6 @@ Storj and S3 Express not at all), of KeyCount, or of Name (of access points, and
 import logging
 from array import array
 from collections.abc import Iterator, Mapping
-from datetime import UTC
 from itertools import islice
 from typing import Any
 from urllib.parse import unquote, unquote_plus
@@ -75,7 +74,7 @@ class Lister:
                         Bucket=self._bucket, Prefix=prefix, MaxKeys=PAGE, **asked, **more
                     )
             except ValueError as error:  # of boto3's parser
-                raise not_believed(connection, f"the listing has a date or a number that is none ({error})") from error
+                raise not_believed(connection, f"the listing has a number that is none ({error})") from error
             if (why := why_another_answer(page, more.get("ContinuationToken", ""))) is not None:
                 raise not_believed(connection, why)
             yield connection, page
@@ -108,7 +107,7 @@ class Lister:
                 yield Listed(
                     key=key,
                     size=entry["Size"],
-                    modified=entry["LastModified"].astimezone(UTC),
+                    modified=entry["LastModified"],
                     archived=archived_class(entry.get("StorageClass", "")),
                 )
 
