@@ -4,19 +4,29 @@ Each lets out nothing but what no reader may raise, and fails where something wa
 """
 
 import json
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from io import BytesIO
+from itertools import pairwise
+
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 from tablesnap.cli.moments import is_moment_in_words, moment
-from tablesnap.errors import TablesnapError, UnreadableIndex
+from tablesnap.errors import StoreError, TablesnapError, UnreadableIndex
 from tablesnap.rules import commitlogs, order, place, sstable, table_name, taken
+from tablesnap.rules.column_types import reads, spell_types
 from tablesnap.rules.index import FORMAT, Index, encode, names_for_1x, newest_file
 from tablesnap.rules.index_decoding import decode
 from tablesnap.rules.keys import Keys, beside, directory_of, file_of_index, moment_in, plain_of
 from tablesnap.rules.points import RestorePoint, faults, merge, point_of, point_of_1x
 from tablesnap.rules.purging import is_ours, is_trustworthy
+from tablesnap.rules.sstable_header import UnreadableHeader, read_header
 from tablesnap.rules.txnlog import CorruptLog, Outcome, dead, read_log
+from tablesnap.store.s3_connection import Connector, S3Options
+from tablesnap.store.s3_listing import Lister
 
 NOW = datetime(2026, 11, 22, 20, 25, 17, tzinfo=UTC)
 KEY = "node1:/data/ks/t-1/nb-1-big-Data.db-listdir.json"
@@ -106,3 +116,59 @@ def moment_in_words(text: str) -> None:
     is_moment_in_words(text)
     with suppress(TablesnapError):
         assert moment(text, NOW) <= NOW
+
+
+def header(body: bytes) -> None:
+    """Read the header of an sstable, and compare and spell the types in it."""
+    try:
+        found = read_header(body)
+    except UnreadableHeader as error:
+        _expect_short(error)
+        return
+    types = [found.key, *found.clusterings, *(column.type for column in found.columns.values())]
+    for one, other in pairwise(types):
+        types_of_columns(one, other)
+
+
+def types_of_columns(one: str, other: str) -> None:
+    """Compare two types, and spell them for an error."""
+    assert reads(one, one, ordered=True)
+    assert reads(one, other) or not reads(one, other, ordered=True)
+    assert all(len(spelt) <= 203 for spelt in spell_types(one, other))
+
+
+def listing(body: bytes) -> None:
+    """List a bucket, of which a server answers *body* to the first question and nothing to the second."""
+    with suppress(StoreError):
+        for one in _bucket(body).list("n:/"):
+            assert one.key.startswith("n:/")
+            assert one.modified.utcoffset() == timedelta(0)
+
+
+def _bucket(body: bytes) -> Lister:
+    connector = _connector()
+    answers = [body]
+
+    def answer(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        text = answers.pop() if answers else b""
+        return AWSResponse(request.url, 200 if text else 500, {"Content-Type": "application/xml"}, _Body(text))
+
+    events = connector.connected().client.meta.events
+    events.unregister("before-send.s3", unique_id="answer")
+    events.register("before-send.s3", answer, unique_id="answer")
+    return Lister("b", connector)
+
+
+@cache
+def _connector() -> Connector:
+    """Return what would reach a server if anything were sent, and asks none again."""
+    connector = Connector("b", S3Options("key", "secret", endpoint_url="http://127.0.0.1:1", region="us-east-1"))
+    connector.connected().client.meta.events.unregister("needs-retry.s3", unique_id="retry-config-s3")
+    return connector
+
+
+class _Body(BytesIO):
+    """A body as urllib3 hands it out."""
+
+    def stream(self) -> Iterator[bytes]:
+        yield self.read()

@@ -1,9 +1,12 @@
 """Whatever is read from outside: what comes out is what was meant, or an error of ours."""
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.fuzz import harnesses
 from tests.fuzz.documents import WORDS, bodies
+from tests.rules.headers import MARSHAL
 from tests.rules.test_txnlog import COMMITTED, record
 
 
@@ -74,3 +77,74 @@ moments = st.lists(st.sampled_from(TIMES), max_size=9).map("".join) | st.builds(
 @given(moments)
 def test_any_word_is_a_moment_of_the_past_or_none(text: str) -> None:
     harnesses.moment_in_words(text)
+
+
+LISTING = """<?xml version="1.0" encoding="UTF-8"?>
+<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name><Prefix>n:/</Prefix><KeyCount>1</KeyCount>
+<MaxKeys>1000</MaxKeys><EncodingType>url</EncodingType><IsTruncated>false</IsTruncated><NextContinuationToken>t</NextContinuationToken>
+<Contents><Key>n%3A/a%20b</Key><LastModified>2026-11-30T00:00:00.000Z</LastModified><ETag>"x"</ETag><Size>5</Size>
+<StorageClass>STANDARD</StorageClass></Contents><CommonPrefixes><Prefix>n%3A/c/</Prefix></CommonPrefixes></ListBucketResult>"""
+TEXTS = re.findall('(?<=[>"])[^<>"]+(?=[<"])', LISTING)  # also what stands in the declaration
+DATES = [
+    "0001-01-01T00:00:00+14:00",
+    "9999-12-31T23:59:59-14:00",
+    "9" * 400,
+    "1e999",
+    "Mon, 30 Nov 2026 00:00:00 GMT",
+    "30",
+]
+ODD_TEXTS = [
+    "",
+    "x",
+    "true",
+    "false",
+    "-5",
+    "9" * 5000,
+    "%ff",
+    "%00",
+    "n:/",
+    "&#55296;",
+    "&x;",
+    "<a/>",
+    "]]>",
+    "\ufffd",
+    *DATES,
+]
+ODD_TEXTS += ["utf-7", "big5", "utf-16", "1.1", "http://doc.s3.amazonaws.com/2006-03-01"]
+
+
+@st.composite
+def listings(draw: st.DrawFn) -> bytes:
+    """Draw a listing of which a few texts or elements are something else."""
+    text = LISTING
+    for one in draw(st.lists(st.sampled_from(TEXTS), max_size=2)):
+        text = text.replace(one, draw(st.sampled_from(ODD_TEXTS) | st.text(max_size=5)), 1)
+    elements = re.findall("<[^<>]*>", text)
+    for one in draw(st.lists(st.sampled_from(elements), max_size=2)):
+        text = text.replace(one, draw(st.sampled_from(["", one * 2, *elements])), 1)
+    return text.encode(draw(st.sampled_from(["utf-8", "utf-8", "utf-8", "utf-16"])), "replace")
+
+
+@given(listings())
+def test_any_listing_is_of_the_bucket_or_not_believed(body: bytes) -> None:
+    harnesses.listing(body)
+
+
+WORDS_OF_TYPES = [
+    f"{MARSHAL}Int32Type",
+    "UserType",
+    "FrozenType",
+    "MapType",
+    "ReversedType",
+    "CompositeType",
+    "61",
+    "zz",
+]
+types = st.lists(
+    st.sampled_from([*WORDS_OF_TYPES, *WORDS_OF_TYPES, *"((()))),,:= \n", "=>", " " * 99, "(" * 40]), max_size=20
+)
+
+
+@given(types.map("".join), types.map("".join))
+def test_any_two_types_are_compared_and_spelt(one: str, other: str) -> None:
+    harnesses.types_of_columns(one, other)
