@@ -1,10 +1,8 @@
 """What a server says is believed only if an S3 server would say it."""
 
-import os
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from tests.endpoint import S3Server
@@ -27,15 +25,6 @@ TIDY = b"<html><head><title>Log in, please</title></head><body>Welcome</body></h
 LIES = {"HTML": Reply(200, text=LOGIN, headers={"ETag": '"5f3c1a2b-264"'}), "an empty body": Reply(200, text=b"")}
 
 Use = Callable[[S3Store], object]
-
-
-@pytest.fixture(autouse=True)
-def no_aws_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
 @pytest.fixture

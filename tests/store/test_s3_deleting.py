@@ -1,11 +1,9 @@
 """What is deleted is gone, whichever way a server wants to be asked."""
 
-import os
 import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from tests.endpoint import S3Server
@@ -17,15 +15,6 @@ from tablesnap.store.s3 import S3Options, S3Store
 from tablesnap.store.s3_upkeep import S3Upkeep
 
 KEYS = [f"n:/d/{number}" for number in range(5)]
-
-
-@pytest.fixture(autouse=True)
-def no_aws_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
 @pytest.fixture

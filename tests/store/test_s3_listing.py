@@ -1,12 +1,10 @@
 """A listing is believed only if it answers what was asked: who reads it deletes what is not named on it."""
 
-import os
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,15 +16,6 @@ from tablesnap.store.s3 import S3Options, S3Store
 from tablesnap.store.s3_listing import Seen, why_another_answer, why_of_another_prefix
 
 KEYS = ["n:/a/1", "n:/a/2", "n:/a/3", "n:/a/4", "n:/a/5"]
-
-
-@pytest.fixture(autouse=True)
-def no_aws_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
 @pytest.fixture
