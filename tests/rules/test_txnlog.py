@@ -293,18 +293,29 @@ def test_replicas_that_end_anywhere_say_what_the_longest_says(lengths: list[int]
 
 
 @pytest.mark.parametrize(
-    "other",
+    ("other", "line"),
     [
-        JBOD.replace(b"nb-4", b"nb-5"),
-        JBOD[: -len(COMMIT)] + ABORT,
-        JBOD[: len(ADD_3) + 9] + b"\n" + REMOVE_1 + COMMIT,
-        REMOVE_1,
+        (JBOD.replace(b"nb-4", b"nb-5"), 2),
+        (JBOD[: -len(COMMIT)] + ABORT, 4),
+        (JBOD[: len(ADD_3) + 9] + b"\n" + REMOVE_1 + COMMIT, 2),
+        (REMOVE_1, 1),
     ],
 )
-def test_replicas_that_contradict_each_other_are_an_error(other: bytes) -> None:
+def test_replicas_that_contradict_each_other_are_an_error_that_says_where(other: bytes, line: int) -> None:
     for bodies in permutations([JBOD, other]):
-        with pytest.raises(CorruptLog, match="is not the same in all data directories"):
+        with pytest.raises(CorruptLog, match=f"as line {line} is not the same in all data directories;"):
             read(*bodies)
+
+
+def test_a_corrupt_log_is_told_with_what_becomes_of_it_and_what_to_do() -> None:
+    with pytest.raises(CorruptLog) as caught:
+        read(ADD_3 + ADD_3)
+
+    assert str(caught.value) == (
+        f"transaction log {COMPACTION} cannot be believed, as line 2 says what an earlier one said; what it added is "
+        "taken for unfinished, and not backed up. Cassandra will not start with it: see its system.log before you "
+        "delete anything"
+    )
 
 
 def test_when_replicas_contradict_each_other_nothing_that_any_of_them_adds_is_live() -> None:

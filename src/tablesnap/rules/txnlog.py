@@ -114,7 +114,6 @@ class CorruptLog(TablesnapError):
             f"transaction log {name} cannot be believed, as {fault}; what it added is taken for unfinished, and not "
             "backed up. Cassandra will not start with it: see its system.log before you delete anything"
         )
-        self.name = name
         self.transaction = transaction
 
 
