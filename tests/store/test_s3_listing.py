@@ -16,6 +16,7 @@ from tablesnap.store.s3 import S3Options, S3Store
 from tablesnap.store.s3_listing import Seen, why_another_answer, why_of_another_prefix
 
 KEYS = ["n:/a/1", "n:/a/2", "n:/a/3", "n:/a/4", "n:/a/5"]
+PREFIXES = ["", "n:/", "n:/a", "n:/a/", "other/"]
 
 
 @pytest.fixture
@@ -215,3 +216,17 @@ def test_what_comes_again_is_not_new(texts: list[str]) -> None:
     found = [seen.is_new(text) for text in texts]
 
     assert found == [True] * (len(texts) - 1) + [False]
+
+
+def test_a_server_that_knows_no_delimiter_yields_the_same_level(moto_endpoint: S3Server, bucket: str) -> None:
+    def without_delimiter(request: Request) -> None:
+        request.path = request.path.replace("delimiter=%2F", "no-delimiter=%2F")
+
+    with proxy(moto_endpoint, without_delimiter) as between:
+        options = S3Options(moto_endpoint.access_key, moto_endpoint.secret_key, endpoint_url=between.endpoint_url)
+        store = S3Store(bucket, options)
+        found = {
+            prefix: [one if isinstance(one, str) else one.key for one in store.level(prefix)] for prefix in PREFIXES
+        }
+
+    assert found == {"": ["n:/", "other/"], "n:/": ["n:/a/"], "n:/a": ["n:/a/"], "n:/a/": KEYS, "other/": ["other/1"]}

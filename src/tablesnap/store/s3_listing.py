@@ -46,10 +46,16 @@ class Lister:
         """See `Store.level`."""
         seen, folders = Seen(), Seen()
         for connection, page in self._believed(prefix, {"Delimiter": "/"}):
-            yield from self._shown(connection, page, prefix, seen)
+            for one in self._shown(connection, page, prefix, seen):
+                folder = folder_of(one.key, prefix)
+                if folder is None:
+                    yield one
+                elif folders.is_new(folder):
+                    yield folder
             for entry in page.get("CommonPrefixes", []):
-                if folders.is_new(entry["Prefix"]):
-                    yield entry["Prefix"]
+                folder = folder_of(entry["Prefix"], prefix) or entry["Prefix"]
+                if folders.is_new(folder):
+                    yield folder
 
     def is_exact(self, connection: Connection, key: str) -> bool:
         """Tell whether the server would answer for *key* itself, not for what it makes of the name."""
@@ -142,6 +148,16 @@ class Seen:
         before = len(self._hashes)
         self._hashes.add(hash(text))
         return len(self._hashes) > before
+
+
+def folder_of(key: str, prefix: str) -> str | None:
+    """Return the beginning of *key* up to the first slash after *prefix*, None if there is none.
+
+    The store should have cut keys there already. nanio answers for ``n:/a`` with what is in ``n:/a/``, and a server may
+    know no delimiter.
+    """
+    slash = key.find("/", len(prefix))
+    return None if slash < 0 else key[: slash + 1]
 
 
 def why_another_answer(page: Page, token: str) -> str | None:
