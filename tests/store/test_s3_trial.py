@@ -11,7 +11,7 @@ import pytest
 from tests.endpoint import S3Server
 from tests.faults.proxy import Answer, Fate, Lie, Meddle, Proxy, Reply, Request, proxy
 
-from tablesnap.errors import AlreadyStored, StoreRefused, StoreUnavailable
+from tablesnap.errors import AlreadyStored, KeyRefused, StoreRefused, StoreUnavailable
 from tablesnap.store import probe
 from tablesnap.store.port import Content
 from tablesnap.store.s3 import S3Options, S3Store
@@ -214,6 +214,18 @@ def test_an_object_that_was_overwritten_at_once_is_not_taken_for_stored(
 
     with pytest.raises(AlreadyStored):
         store.create("k", Content.of(bytes(size)))
+
+
+def test_a_store_that_overwrites_is_sent_no_key_that_it_could_take_for_another(between: Proxy, bucket: str) -> None:
+    between.faults.meddle = forget_condition()
+    store = store_of(between, bucket)
+    store.check()
+    before = len(between.seen)
+
+    with pytest.raises(KeyRefused, match="would get another name"):
+        store.create("d/", Content.of(b"rows"))
+
+    assert len(between.seen) == before
 
 
 def test_a_store_that_knows_conditions_is_not_asked_first(between: Proxy, bucket: str) -> None:

@@ -28,7 +28,7 @@ from tablesnap.store.s3_deleting import Deleter
 from tablesnap.store.s3_errors import (
     answer_of,
 )
-from tablesnap.store.s3_keys import is_plain, require_key
+from tablesnap.store.s3_keys import has_odd_segment, is_plain, require_key
 from tablesnap.store.s3_listing import Lister
 from tablesnap.store.s3_reading import read_within
 from tablesnap.store.s3_sending import NewObject, Sender
@@ -172,6 +172,9 @@ class S3Store:
     def _create_odd(self, connection: Connection, new: NewObject) -> None:
         """Create under a key that some servers take for another's: versitygw stores ``a//b`` as ``a/b``."""
         refused = KeyRefused(f"{connection.place.of(new.key)} would get another name in this store")
+        if has_odd_segment(new.key) and self._habits is not None and not self._habits.honours_put:
+            # rclone stores ``d/`` as ``d``; and as it overwrites, nobody could be sure that ``d`` is ours to take back.
+            raise refused
         try:
             self._send(connection, new)
         except AlreadyStored:

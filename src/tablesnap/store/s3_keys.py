@@ -26,10 +26,12 @@ def is_plain(key: str) -> bool:
     obstore 0.12 refuses empty, ``.`` and ``..`` segments and control characters, and drops a leading or trailing slash
     in silence; versitygw 1.8 resolves such segments as if the key were a path; SeaweedFS takes a backslash for a slash.
     """
-    segments = key.split("/")
-    return not any(segment in ("", ".", "..") for segment in segments) and not (
-        "\\" in key or _ODD_CHARACTERS.search(key)
-    )
+    return not (has_odd_segment(key) or "\\" in key or _ODD_CHARACTERS.search(key))
+
+
+def has_odd_segment(key: str) -> bool:
+    """Tell whether *key*, taken for a path, would be another's."""
+    return any(segment in ("", ".", "..") for segment in key.split("/"))
 
 
 def fits_xml(text: str) -> bool:
