@@ -97,11 +97,16 @@ class Lack(Enum):
     """What a server does not do of what the contract of stores asks for."""
 
     VERIFYING = "refuses bytes that are not those of their CRC-64/NVME"
-    KEEPING_CHECKSUMS = "says the CRC-64/NVME of what it holds"
+    CHECKSUMS = "says the CRC-64/NVME of what it holds"
+    CHECKSUMS_OF_PARTS = "says the CRC-64/NVME of what came in parts"
     ATOMIC_CREATION = "lets one win of those who create one object at once"
-    METADATA = "keeps what is said of an object beside its bytes"
+    METADATA = "keeps the type and the metadata of an object"
     ENCODED_KEYS = "hears of keys with characters that an address spells with a percent sign"
     ODD_KEYS = "keeps keys with empty segments, dots alone and control characters"
+    NAMES_OF_FOLDERS = "keeps an object whose key, with a slash behind it, begins the keys of others"
+    FOLDERS_AFTER_A_FAILURE = "finds what is in a folder once somebody could not create an object of its name"
+    LEVEL_OF_A_SLASH = "lists the level of a slash at the beginning of keys"
+    LIST_OF_A_SLASH = "lists what begins with a slash"
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,10 @@ class Kind:
 
 
 _AS_FILES = "it keeps objects as files, so an odd key is another file's path"
+_AS_FILE_AND_FOLDER = "it keeps objects as files, and a file cannot have the name of a directory beside it"
+_AS_IT_IS_TOLD = "it keeps the checksum as it is told, and computes none"
+_ALL = "it lists the whole bucket then"
+_OVERWRITES = "it ignores If-None-Match"
 
 MOTO = Kind(
     "moto",
@@ -134,7 +143,7 @@ MOTO = Kind(
     lambda port, _: ["-H", "127.0.0.1", "-p", str(port)],
     lacks={
         Lack.VERIFYING: "it does not know this checksum",
-        Lack.KEEPING_CHECKSUMS: "it does not know this checksum",
+        Lack.CHECKSUMS: "it does not know this checksum",
         Lack.ATOMIC_CREATION: "it looks for the object first and writes then",
     },
     unheard={"a\nb": "it routes no path with a line feed"},
@@ -146,13 +155,19 @@ VERSITYGW = Kind(
     "go install github.com/versity/versitygw/cmd/versitygw@v1.8.0",
     lambda port, directory: ["--port", f"127.0.0.1:{port}", "--keep-alive", "--quiet", "posix", directory],
     environment={"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY},
-    lacks={Lack.ODD_KEYS: _AS_FILES},
+    lacks={Lack.ODD_KEYS: _AS_FILES, Lack.NAMES_OF_FOLDERS: _AS_FILE_AND_FOLDER},
     unheard=dict.fromkeys(("//", "../x", "x/..", "x" * 300 + "/"), _BEFORE_A_LOOK),
 )
 GOFAKES3 = Kind(
     "gofakes3",
     "go install github.com/johannesboyne/gofakes3/cmd/gofakes3@v1.2.0",
     lambda port, _: ["-backend", "memory", "-host", f"127.0.0.1:{port}", "-quiet"],
+    lacks={
+        Lack.VERIFYING: _AS_IT_IS_TOLD,
+        Lack.ODD_KEYS: "it lists keys as they are, and XML can hold no \\x01",
+        Lack.LEVEL_OF_A_SLASH: _ALL,
+    },
+    foreign=("d/", "a//b", "/x", "./x"),
 )
 RCLONE = Kind(
     "rclone",
@@ -161,7 +176,23 @@ RCLONE = Kind(
         *("serve", "s3", "--config", os.devnull, "--addr", f"127.0.0.1:{port}"),
         *("--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", directory),
     ],
+    lacks={
+        Lack.VERIFYING: _AS_IT_IS_TOLD,
+        Lack.CHECKSUMS_OF_PARTS: "it forgets what came with the parts",
+        Lack.ATOMIC_CREATION: _OVERWRITES,
+        Lack.ODD_KEYS: _AS_FILES,
+        Lack.NAMES_OF_FOLDERS: _AS_FILE_AND_FOLDER,
+        Lack.FOLDERS_AFTER_A_FAILURE: "it remembers the object that it did not create, until it is started again",
+        Lack.LEVEL_OF_A_SLASH: _ALL,
+        Lack.LIST_OF_A_SLASH: _ALL,
+    },
+    unheard={
+        "//": "it lists the bucket then",
+        "x" * 300 + "/": "no file has so long a name, and it calls that an error of its own",
+    },
+    foreign=(),
 )
+_OTHER_SIGNATURE = "it makes another signature of such an address than Amazon does, and answers with 403"
 NANIO = Kind(
     "nanio",
     "pip install nanio",
@@ -170,18 +201,36 @@ NANIO = Kind(
         *("--log-level", "warning", "--no-access-log"),
     ],
     environment={"NANIO_ACCESS_KEY": ACCESS_KEY, "NANIO_SECRET_KEY": SECRET_KEY},
-    lacks={Lack.ENCODED_KEYS: "it makes another signature of such an address than Amazon does, and answers with 403"},
+    lacks={
+        Lack.VERIFYING: "it does not know this checksum",
+        Lack.CHECKSUMS: "it does not know this checksum",
+        Lack.CHECKSUMS_OF_PARTS: "it does not know this checksum",
+        Lack.ATOMIC_CREATION: _OVERWRITES,
+        Lack.ENCODED_KEYS: _OTHER_SIGNATURE,
+        Lack.ODD_KEYS: _AS_FILES,
+        Lack.NAMES_OF_FOLDERS: _AS_FILE_AND_FOLDER,
+    },
+    unheard=dict.fromkeys(("a%2Bb", "a\nb", "a\tb"), _OTHER_SIGNATURE),
+    foreign=(),
 )
 LOCALBUCKET = Kind(
     "localbucket",
     "pip install localbucket",
     lambda port, directory: ["--host", "127.0.0.1", "--port", str(port), directory],
-    lacks={Lack.METADATA: "it keeps bytes alone"},
+    lacks={
+        Lack.VERIFYING: "it does not know this checksum",
+        Lack.CHECKSUMS: "it keeps bytes alone",
+        Lack.CHECKSUMS_OF_PARTS: "it keeps bytes alone",
+        Lack.METADATA: "it keeps bytes alone",
+        Lack.ODD_KEYS: _AS_FILES,
+        Lack.NAMES_OF_FOLDERS: _AS_FILE_AND_FOLDER,
+    },
+    foreign=(),
 )
 # Those that `make test-servers` does the main job on, and CI with it.
 MET = (VERSITYGW, GOFAKES3, RCLONE, NANIO, LOCALBUCKET)
 # Those of them that all of the contract of stores is asked on.
-CONTRACTED = (VERSITYGW,)
+CONTRACTED = MET
 
 
 @contextmanager

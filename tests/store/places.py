@@ -1,7 +1,7 @@
 """Every kind of store, empty, and what its kind can and cannot do."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,11 +30,8 @@ class Place:
     foreign: tuple[str, ...] = ()  # keys that other people can have made here
     missing: Store | None = None  # the same server, but no such bucket
     away: Store | None = None  # nobody answers
-    names_odd_keys: bool = True  # empty, . and .. segments, control characters; else it may refuse them
-    unheard_keys: tuple[str, ...] = ()  # the test server has no way to hear of them; the adapter is not to blame
-    verifies: bool = True  # refuses other bytes than the checksum's
-    keeps_checksum: bool = True
-    is_atomic: bool = True  # of those who create one object at once, one wins
+    unheard_keys: Collection[str] = ()  # the test server has no way to hear of them; the adapter is not to blame
+    lacks: Collection[Lack] = ()
 
 
 def memory_place() -> Place:
@@ -89,11 +86,8 @@ def s3_place(server: S3Server, kind: Kind) -> Place:
         foreign=kind.foreign,
         missing=S3Store("no-such-bucket", options),
         away=S3Store(bucket, replace(options, endpoint_url=f"http://127.0.0.1:{free_port()}")),
-        names_odd_keys=Lack.ODD_KEYS not in kind.lacks,
-        unheard_keys=tuple(kind.unheard),
-        verifies=Lack.VERIFYING not in kind.lacks,
-        keeps_checksum=Lack.KEEPING_CHECKSUMS not in kind.lacks,
-        is_atomic=Lack.ATOMIC_CREATION not in kind.lacks,
+        unheard_keys=kind.unheard,
+        lacks=kind.lacks,
     )
 
 
@@ -111,7 +105,5 @@ def azure_place(server: Azurite) -> Place:
         foreign=("d/", "a//b", "/x"),
         missing=AzureStore("no-such-container", options, account),
         away=AzureStore(container, options, replace(account, endpoint=nobody)),
-        names_odd_keys=False,
-        verifies=False,
-        keeps_checksum=False,
+        lacks={Lack.ODD_KEYS, Lack.VERIFYING, Lack.CHECKSUMS, Lack.CHECKSUMS_OF_PARTS},
     )
