@@ -11,7 +11,7 @@ import pytest
 from tests.endpoint import S3Server
 from tests.faults.proxy import Answer, Lie, Reply, Request, ask, proxy
 
-from tablesnap.errors import StoreRefused, StoreUnavailable
+from tablesnap.errors import NoSuchObject, StoreRefused, StoreUnavailable
 from tablesnap.store.s3 import S3Options, S3Store
 from tablesnap.store.s3_listing import Seen, why_another_answer, why_of_another_prefix
 
@@ -179,6 +179,20 @@ def test_what_servers_say_of_their_pages_is_believed(answer: Mapping[str, Any], 
 )
 def test_a_page_of_another_question_is_none(answer: Mapping[str, Any], token: str, why: str) -> None:
     assert why in str(why_another_answer(answer, token))
+
+
+def test_a_prefix_with_a_plus_may_come_back_decoded_once_too_often() -> None:
+    assert why_of_another_prefix(page("a+b", Prefix="a b"), "a+b") is None
+
+
+def test_a_key_that_a_server_refuses_to_list_is_not_there(moto_endpoint: S3Server, bucket: str) -> None:
+    def refuse(request: Request) -> Reply | None:
+        return Reply(400, "XMinioInvalidObjectName") if "list-type" in request.query else None
+
+    with proxy(moto_endpoint, refuse) as between:
+        options = S3Options(moto_endpoint.access_key, moto_endpoint.secret_key, endpoint_url=between.endpoint_url)
+        with pytest.raises(NoSuchObject):
+            S3Store(bucket, options).head("a//b")
 
 
 @pytest.mark.parametrize("told", ["n:/a b/", "n%3A/a%20b/", "n%3A%2Fa+b%2F", ""])

@@ -66,6 +66,7 @@ _UNNAMEABLE = {
     "KeyTooLongError",
     "ObjectParentIsFile",
     "XMinioInvalidObjectName",
+    "XMinioInvalidResourceName",
 }
 _ARCHIVED = "InvalidObjectState"  # of a GET
 _NOT_LET_IN = re.compile("Tunnel connection failed: 407|proxy authorization required", re.IGNORECASE)

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
-from tablesnap.errors import StoreRefused, StoreUnavailable
+from tablesnap.errors import KeyRefused, StoreRefused, StoreUnavailable
 from tablesnap.store.keys import require_utf8
 from tablesnap.store.port import Listed
 from tablesnap.store.probe import is_probe
@@ -63,19 +63,25 @@ class Lister:
 
     def holds(self, key: str) -> bool:
         """Tell whether the bucket lists *key*, whatever else the server makes of such a name."""
-        for connection, page in islice(self._pages(key, {}), 1):
-            if any(entry["Key"] == key for entry in page.get("Contents", [])):
-                return self._is_spelt_out(connection, key, page)
+        try:
+            for connection, page in islice(self._pages(key, {}, key), 1):
+                if any(entry["Key"] == key for entry in page.get("Contents", [])):
+                    return self._is_spelt_out(connection, key, page)
+        except KeyRefused:
+            pass  # MinIO lists nothing that it could not store
         return False
 
-    def _pages(self, prefix: str, asked: Mapping[str, str]) -> Iterator[tuple[Connection, Page]]:
+    def _pages(
+        self, prefix: str, asked: Mapping[str, str], key: str | None = None
+    ) -> Iterator[tuple[Connection, Page]]:
+        """Yield the pages of what begins with *prefix*; for *key*, if its listing is asked for."""
         require_utf8(prefix)
         more: dict[str, str] = {}
         tokens = Seen()
         while True:
             connection = self._connector.connected()
             try:
-                with self._connector.saying(connection):
+                with self._connector.saying(connection, key):
                     page = connection.client.list_objects_v2(
                         Bucket=self._bucket, Prefix=prefix, MaxKeys=PAGE, **asked, **more
                     )
@@ -175,7 +181,7 @@ def why_another_answer(page: Page, token: str) -> str | None:
 def why_of_another_prefix(page: Page, prefix: str) -> str | None:
     """Say why *page* does not list what begins with *prefix*; None if it does."""
     told = page.get("Prefix", "")
-    if told and prefix not in spellings(told):
+    if told and prefix not in spellings(told) and told not in spellings(prefix):
         return f"the listing is of {told!a}, and not of {prefix!a}"
     found = [entry["Key"] for entry in page.get("Contents", [])]
     found += [entry["Prefix"] for entry in page.get("CommonPrefixes", [])]
@@ -184,7 +190,11 @@ def why_of_another_prefix(page: Page, prefix: str) -> str | None:
 
 
 def spellings(told: str) -> set[str]:
-    """Return what *told* may stand for: some servers encode what they repeat, whatever they were asked."""
+    """Return what *told* may stand for.
+
+    Some servers encode what they repeat, whatever they were asked; SeaweedFS says that it does and does not, so that
+    boto3 decodes what was never encoded.
+    """
     return {told, unquote(told), unquote_plus(told)}
 
 
