@@ -228,6 +228,24 @@ def test_a_store_that_overwrites_is_sent_no_key_that_it_could_take_for_another(b
     assert len(between.seen) == before
 
 
+def test_a_store_that_makes_a_folder_of_a_key_and_drops_the_bytes_is_found_out(
+    moto_endpoint: S3Server, between: Proxy, bucket: str
+) -> None:
+    store = store_of(between, bucket)
+    store.check()
+
+    def make_folder(request: Request) -> None:
+        if request.call == "HeadObject" and request.key == "d/":
+            moto_endpoint.client().put_object(Bucket=bucket, Key="d/", Body=b"")
+
+    between.faults.meddle = make_folder
+
+    with pytest.raises(KeyRefused, match="would get another name"):
+        store.create("d/", Content.of(b"rows"))
+
+    assert list(store.list("")) == []
+
+
 def test_a_store_that_knows_conditions_is_not_asked_first(between: Proxy, bucket: str) -> None:
     store = store_of(between, bucket)
     store.check(PREFIX)

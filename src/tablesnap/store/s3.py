@@ -186,11 +186,16 @@ class S3Store:
             if status_of(error) in (400, 404):
                 raise refused from error
             raise
-        if not self._lister.holds(new.key):
+        if not (self._lister.holds(new.key) and self._is_whole(connection, new)):
             if self._habits_of(connection).honours_put:
                 # It was not there before, so what the server made of the name is ours to take back.
                 self._deleter.delete_one(connection, new.key)
             raise refused
+
+    def _is_whole(self, connection: Connection, new: NewObject) -> bool:
+        """Tell whether the bytes were kept: SeaweedFS makes a folder of ``d/``, lists it, and drops them."""
+        found = self._head(connection, new.key)
+        return found is not None and found["ContentLength"] == new.content.size
 
     def _habits_of(self, connection: Connection) -> Habits:
         return self._habits or (UNTRIED if connection.custom else AMAZON)
