@@ -1,10 +1,11 @@
 """What is said of a node's tables, in figures."""
 
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.catalog.stored import COMPONENTS, SIZE, Past
+from tests.catalog.stored import COMPONENTS, OWNER, SIZE, Past
 from tests.stores import Around
 
 from tablesnap.catalog.summary import (
@@ -16,6 +17,7 @@ from tablesnap.catalog.summary import (
     timelines_below,
 )
 from tablesnap.errors import StoreUnavailable
+from tablesnap.rules.index import StoredFile
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 DATA = "/var/lib/cassandra/data"
@@ -236,3 +238,41 @@ def test_every_restore_point_of_a_table_is_outlined_the_newest_first(past: Past)
         (START, State.COMPLETE),
     ]
     assert found[0].unexplained == (f"{USERS}/nb-2-big-",)
+
+
+# Large ones.
+
+
+def large(number: int = 20_000) -> dict[str, StoredFile]:
+    """Return what an index names, of which nothing is stored."""
+    key = f"node1:{USERS}/"
+    return {
+        name: StoredFile(key + name, 1000 + one, (1 << 63) + one, 10**18 + one, 0o100644, OWNER)
+        for one in range(number)
+        for name in (f"nb-{one}-big-Data.db",)
+    }
+
+
+def peak_of(task: Callable[[], object]) -> int:
+    tracemalloc.start()
+    try:
+        task()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "look",
+    [summed_up, lambda past: [list(outlines(past.store, one)) for one in timelines_below(past.store, past.keys, "/")]],
+    ids=["summaries", "outlines"],
+)
+def test_a_large_index_of_objects_that_are_not_there_takes_little_more_memory_than_its_body(
+    past: Past, look: Callable[[Past], object]
+) -> None:
+    [key] = past.point({USERS: large()}, START)
+    size = past.store.head(key).size
+
+    peak = peak_of(lambda: look(past))
+
+    assert peak < 4 * size

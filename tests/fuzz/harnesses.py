@@ -50,7 +50,7 @@ def index(body: bytes) -> None:
         assert decode(encode(found, directory_of(KEY)), directory_of(KEY)) == found
     point = _point(found)
     merge([point, replace(point, since=point.stored_at)])
-    faults(point, {})
+    faults(point, lambda key: None)
     order.serial_of(point.serial, point.seen_at, point.stored_at)
     json.dumps([file.path for file in point.files])
 

@@ -3,6 +3,7 @@
 import os
 import stat
 import threading
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,12 +14,13 @@ from tests.catalog.stored import Past
 from tests.download.bringing import Count
 
 from tablesnap.catalog.summary import timelines_below
+from tablesnap.restore.choosing import choose
 from tablesnap.restore.chosen import Choice, Chosen, Refusal
 from tablesnap.restore.plan import Plan
 from tablesnap.restore.planning import make_plan
 from tablesnap.restore.request import Request
 from tablesnap.restore.restoring import CannotBegin, Outcome, carry_out
-from tablesnap.rules.index import Owner
+from tablesnap.rules.index import Owner, StoredFile
 
 T0 = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 USERS = f"/data/shop/users-{'5a1c395e' * 4}"
@@ -212,3 +214,25 @@ def test_bits_that_give_away_the_owners_rights_are_named_and_come_only_if_asked_
     assert stat.S_IMODE((tmp_path / "srv" / "tool").stat().st_mode) == (0o4755 if set_ids else 0o755)
     said = "1 file had set-user-ID, set-group-ID or sticky bits; --set-ids restores these"
     assert (said in plan.warnings) == (not set_ids)
+
+
+def test_a_large_index_of_objects_that_are_not_there_is_refused_in_little_more_memory_than_its_body(
+    past: Past, tmp_path: Path
+) -> None:
+    key = past.keys.plain(USERS) + "/"
+    names = [f"nb-{one}-big-Data.db" for one in range(20_000)]
+    files = {name: StoredFile(key + name, 1000, 1 << 63, 10**18, 0o100644, Owner(1, 1, "a", "a")) for name in names}
+    [index] = past.point({USERS: files}, T0)
+    timelines = timelines_below(past.store, past.keys, USERS)
+
+    tracemalloc.start()
+    try:
+        [refusal] = choose(asked(past, tmp_path), timelines, past.store).refusals
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert len(refusal.faults) == len(names)
+    assert (refusal.faults[-1].path, refusal.faults[-1].what) == (f"{USERS}/{names[-1]}", "is not in the store")
+    assert [fault.path for fault in refusal.faults[:2]] == [f"{USERS}/{name}" for name in names[:2]]
+    assert peak < 4 * past.store.head(index).size

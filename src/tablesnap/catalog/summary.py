@@ -1,6 +1,6 @@
 """What can be restored of a node, in figures: tables, their restore points, their sizes."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,9 +10,10 @@ from typing import TypeVar
 
 from tablesnap.catalog.finding import timelines_at
 from tablesnap.catalog.inventory import LISTERS
+from tablesnap.catalog.sizes import Sizes
 from tablesnap.catalog.timeline import FORMAT_OF_1X, Timeline
 from tablesnap.rules.gaps import SILENT_AFTER, Gap, Record, gaps
-from tablesnap.rules.keys import Keys, directory_of
+from tablesnap.rules.keys import Keys
 from tablesnap.rules.late import Lagging
 from tablesnap.rules.points import Fault, RestorePoint, faults
 from tablesnap.store.port import Listed, Store
@@ -128,23 +129,24 @@ def judged(store: Store, timeline: Timeline, found: Iterable[RestorePoint]) -> I
     return (outline(point, faults_of(point), timeline.lagging(point)) for point in found)
 
 
-def judge(store: Store, timeline: Timeline) -> Callable[[RestorePoint], list[Fault]]:
+def judge(store: Store, timeline: Timeline) -> Callable[[RestorePoint], Sequence[Fault]]:
     """Return what says what is wrong with a restore point of *timeline*, of which all that is stored is listed once."""
-    objects: dict[str, int] = {}
+    sizes = Sizes()
     is_listed = False
 
-    def faults_of(point: RestorePoint) -> list[Fault]:
+    def faults_of(point: RestorePoint) -> Sequence[Fault]:
         nonlocal is_listed
         if not is_listed:  # after the first index was read, for the same reason as in `summaries`
             keys = (part.key for part in timeline.directories.values())
-            objects.update((one.key, one.size) for one in _objects_of(store, keys))
+            for one in _objects_of(store, keys):
+                sizes.note(one.key, one.size)
             is_listed = True
-        return faults(point, objects)
+        return faults(point, sizes.of)
 
     return faults_of
 
 
-def outline(point: RestorePoint, found: list[Fault], lagging: Lagging) -> Outline:
+def outline(point: RestorePoint, found: Sequence[Fault], lagging: Lagging) -> Outline:
     """Return what is to be said of *point*, in which these faults were *found*."""
     return Outline(
         key=point.key,
@@ -200,7 +202,7 @@ def _summarize(store: Store, keys: Keys, timeline: Timeline) -> Summary:
     point = next(timeline.backward(), None)
     newest = None
     if point is not None:
-        newest = outline(point, faults(point, _sizes(store, point)), timeline.lagging(point))
+        newest = outline(point, faults(point, _sizes(store, point).of), timeline.lagging(point))
     whole = newest if newest is None or newest.is_sound else _newest_whole(store, timeline)
     oldest = timeline.oldest()
     summary = _figures(keys, timeline, newest, whole, oldest.taken_at if oldest is not None else None)
@@ -232,11 +234,14 @@ def _newest_whole(store: Store, timeline: Timeline) -> Outline | None:
     return next((point for point in outlines(store, timeline) if point.is_sound), None)
 
 
-def _sizes(store: Store, point: RestorePoint) -> dict[str, int]:
-    """Return the sizes of those objects that *point* names, by key, from a listing."""
-    wanted = {file.key for file in point.files}
-    listed = _objects_of(store, sorted({directory_of(key) for key in wanted}))
-    return {one.key: one.size for one in listed if one.key in wanted}
+def _sizes(store: Store, point: RestorePoint) -> Sizes:
+    """Return the sizes of those objects that *point* names, from a listing."""
+    sizes = Sizes()
+    for file in point.files:
+        sizes.want(file.key, file.name)
+    for one in _objects_of(store, sorted(sizes.directory_keys)):
+        sizes.note_wanted(one.key, one.size)
+    return sizes
 
 
 def _objects_of(store: Store, directory_keys: Iterable[str]) -> Iterator[Listed]:

@@ -189,12 +189,18 @@ class Timeline:
         if not readers:
             return (point for number in places for point in self.points_at(number))
         newest_first = (listed for number in places for listed in self._places[number])
-        return self._points_of(read_ahead(self._reader.fetch, newest_first, readers), places)
+        return self._points_of(read_ahead(self._fetch, newest_first, readers), places)
 
-    def _points_of(self, bodies: Iterator[Body], places: Iterable[int]) -> Iterator[RestorePoint]:
+    def _fetch(self, listed: Listed) -> Body | RestorePoint | Index:
+        """Return what was read and is kept: a large index is not held twice."""
+        return self._read.get(listed.key) or self._reader.fetch(listed)
+
+    def _points_of(
+        self, bodies: Iterator[Body | RestorePoint | Index], places: Iterable[int]
+    ) -> Iterator[RestorePoint]:
         for number in places:
             here = {
-                listed.key: self._reader.understand(listed, body)
+                listed.key: self._reader.understand(listed, body) if isinstance(body, Body) else body
                 for listed, body in zip(self._places[number], bodies, strict=False)
             }
             yield from self.points_at(number, partial(self._read_among, here))

@@ -111,7 +111,7 @@ def _record_of_1x(index: Index, listed: Listed, held: Held) -> Record:
         stored_at=listed.modified,
         seen_at=listed.modified,
         last_true=listed.modified,
-        is_complete=is_trustworthy(index, listed.key) and not points.faults(point, beside),
+        is_complete=is_trustworthy(index, listed.key) and not points.faults(point, beside.get),
         covers=frozenset(point.covers),
         size=point.size,
     )

@@ -86,7 +86,7 @@ class _Chooser:
     def _by_time(self) -> Choice | Refusal:
         """Take the newest; with a moment given the newest complete one not later than that."""
         at = self._request.at
-        passed: list[tuple[RestorePoint, list[Fault]]] = []
+        passed: list[tuple[RestorePoint, Sequence[Fault]]] = []
         for point in self._timeline.backward(at):
             found = self._faults(point)
             if not found and at is None and (why := self._why_not_empty(point)):
@@ -115,7 +115,7 @@ class _Chooser:
                 "this bucket is a copy: its objects have the dates of the copy, so that nothing tells which came after "
                 "the newest restore point; use --from-objects on the original, or restore without it"
             )
-        passed: list[tuple[RestorePoint, list[Fault]]] = []
+        passed: list[tuple[RestorePoint, Sequence[Fault]]] = []
         for point in self._timeline.backward():
             found = self._faults(point)
             if not found:
@@ -132,7 +132,7 @@ class _Chooser:
         return self._extend(nothing, passed, ["there is no complete restore point of it"])
 
     def _extend(
-        self, point: RestorePoint, passed: Sequence[tuple[RestorePoint, list[Fault]]], notes: Sequence[str]
+        self, point: RestorePoint, passed: Sequence[tuple[RestorePoint, Sequence[Fault]]], notes: Sequence[str]
     ) -> Choice:
         """Take what the objects hold besides *point*. What the *passed* restore points lack may be lacking still."""
         notes = [*notes, *self._notes(passed)]
@@ -242,8 +242,12 @@ class _Chooser:
         """Say whether all of *point* is there."""
         return not self._faults(point)
 
-    def _faults(self, point: RestorePoint) -> list[Fault]:
-        return points.faults(point, _Sizes(self._objects()))
+    def _faults(self, point: RestorePoint) -> Sequence[Fault]:
+        return points.faults(point, self._size_of)
+
+    def _size_of(self, key: str) -> int | None:
+        listed = self._objects().get(key)
+        return None if listed is None else listed.size
 
     def _beyond(self, point: RestorePoint, *, everything: bool) -> Found:
         """Return what the objects hold besides *point*: what was stored later, or joins a later one; or everything."""
@@ -269,7 +273,7 @@ class _Chooser:
 
     def _refuse(self, why: str, found: Sequence[Fault] = ()) -> Refusal:
         archived = (one for one in found if is_index(one.key) and self._is_archived(one.key))
-        return Refusal(self._timeline.name, why, tuple(found), tuple(archived))
+        return Refusal(self._timeline.name, why, found, tuple(archived))
 
     def _why_none(self) -> str:
         """Say why there is no restore point to choose from."""
@@ -303,7 +307,7 @@ class _Chooser:
             later = point
         return later
 
-    def _notes(self, passed: Iterable[tuple[RestorePoint, list[Fault]]]) -> list[str]:
+    def _notes(self, passed: Iterable[tuple[RestorePoint, Sequence[Fault]]]) -> list[str]:
         return [
             f"the later one of {spell_utc(point.taken_at)} is passed over: it is {_spell(found, point)}"
             for point, found in passed
@@ -318,22 +322,6 @@ class _Chooser:
             count = spell_count(len(found.sstables), "sstable")
             size, how = spell_size(found.size), self._proposals.objects
             yield f"{count}, {size}, in no restore point yet: {how} takes them as well"
-
-
-class _Sizes(Mapping[str, int]):
-    """The sizes of objects, by key."""
-
-    def __init__(self, objects: Mapping[str, Listed]) -> None:
-        self._objects = objects
-
-    def __getitem__(self, key: str) -> int:
-        return self._objects[key].size
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._objects)
-
-    def __len__(self) -> int:
-        return len(self._objects)
 
 
 def _leads(key: str) -> bool:

@@ -31,7 +31,7 @@ class Refusal:
 
     name: str
     why: str
-    faults: tuple[Fault, ...] = ()  # of the restore point that would have been taken
+    faults: Sequence[Fault] = ()  # of the restore point that would have been taken
     archived: tuple[Fault, ...] = ()  # those of them about indexes that may have to be thawed before they are read
 
 

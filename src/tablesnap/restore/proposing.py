@@ -1,7 +1,7 @@
 """What is proposed in place of a restore point. Each proposal is tried first: typed, it does what it says."""
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from tablesnap.catalog.timeline import Timeline
@@ -14,7 +14,9 @@ from tablesnap.units import spell_utc
 class Proposals:
     """Proposes restore points of one history."""
 
-    def __init__(self, request: Request, timeline: Timeline, faults_of: Callable[[RestorePoint], list[Fault]]) -> None:
+    def __init__(
+        self, request: Request, timeline: Timeline, faults_of: Callable[[RestorePoint], Sequence[Fault]]
+    ) -> None:
         self._request = request
         self._timeline = timeline
         self._faults_of = faults_of

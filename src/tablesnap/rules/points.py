@@ -2,9 +2,11 @@
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import compress, islice
+from typing import overload
 
 from tablesnap.rules import sstable
 from tablesnap.rules.index import FORMAT, Index
@@ -203,16 +205,54 @@ def _illegible(point: RestorePoint) -> Fault:
     return Fault(point.key, point.directory, f"the index cannot be read: {point.unreadable}")
 
 
-def faults(point: RestorePoint, objects: Mapping[str, int]) -> list[Fault]:
-    """Return what is wrong with *point*, given the sizes of the *objects* there are: no byte of them is looked at."""
+class Faults(Sequence[Fault]):
+    """What is wrong with a restore point: *others*, and of its *files* those that are *marked*.
+
+    Each is put together when its turn comes, as there may be a million. *sizes* are those that marked files have in the
+    store, by their place, where they have any.
+    """
+
+    def __init__(
+        self, others: Sequence[Fault], files: Sequence[KeptFile], marked: bytearray, sizes: Mapping[int, int]
+    ) -> None:
+        self._others = others
+        self._files = files
+        self._marked = marked
+        self._sizes = sizes
+
+    def __len__(self) -> int:
+        return len(self._others) + sum(self._marked)
+
+    def __iter__(self) -> Iterator[Fault]:
+        yield from self._others
+        for place, file in compress(enumerate(self._files), self._marked):
+            size = self._sizes.get(place)
+            what = "is not in the store" if size is None else f"has {size} bytes in the store, and had {file.size}"
+            yield Fault(file.key, file.path, what)
+
+    @overload
+    def __getitem__(self, place: int) -> Fault: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Fault]: ...
+    def __getitem__(self, place: int | slice) -> Fault | Sequence[Fault]:
+        if isinstance(place, slice):
+            return tuple(islice(self, *place.indices(len(self))))
+        return next(islice(self, range(len(self))[place], None))
+
+
+def faults(point: RestorePoint, size_of: Callable[[str], int | None]) -> Sequence[Fault]:
+    """Return what is wrong with *point*: no byte of an object is looked at.
+
+    *size_of* tells how large the object of a key is; None: it is not there.
+    """
     if point.unreadable:
         return [_illegible(point)]
-    found = [*point.doubts]
-    found += [Fault(point.key, path, "was there, and was not stored") for path in point.missing]
-    for file in point.files:
-        size = objects.get(file.key)
-        if size is None:
-            found.append(Fault(file.key, file.path, "is not in the store"))
-        elif file.size is not None and size != file.size:
-            found.append(Fault(file.key, file.path, f"has {size} bytes in the store, and had {file.size}"))
-    return found
+    marked, sizes = bytearray(), dict[int, int]()
+    for place, file in enumerate(point.files):
+        size = size_of(file.key)
+        is_wrong = size is None or (file.size is not None and size != file.size)
+        marked.append(is_wrong)
+        if is_wrong and size is not None:
+            sizes[place] = size
+    others = [*point.doubts, *(Fault(point.key, path, "was there, and was not stored") for path in point.missing)]
+    return Faults(others, point.files, marked, sizes) if others or any(marked) else []
