@@ -31,12 +31,15 @@ class AzureStore(RemoteStore):
             config["account_key"] = account.key
         elif account.signature:
             config["sas_key"] = account.signature
-        client = options.client(account.endpoint)
         try:
-            reached = store.AzureStore(container, config=config, client_options=client, retry_config=RETRIES)
+            super().__init__(
+                lambda client: store.AzureStore(container, config=config, client_options=client, retry_config=RETRIES),
+                f"az://{container}",
+                account.endpoint,
+                options,
+            )
         except (BaseError, ValueError) as error:
             raise StoreRefused(f"az://{container} cannot be used: {str(error).splitlines()[0]}") from error
-        super().__init__(reached, f"az://{container}", account.endpoint, options)
         self._account = account
         self._container = container
         self._archived: set[str] = set()  # keys, as far as they were listed

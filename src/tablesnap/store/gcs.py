@@ -22,13 +22,12 @@ class GCSStore(RemoteStore):
         if options.endpoint_url is not None:
             config["base_url"] = options.endpoint_url
         try:
-            reached = store.GCSStore(
-                bucket,
-                config=config,
-                client_options=options.client(options.endpoint_url or ENDPOINT),
-                retry_config=RETRIES,
+            super().__init__(
+                lambda client: store.GCSStore(bucket, config=config, client_options=client, retry_config=RETRIES),
+                f"gs://{bucket}",
+                options.endpoint_url or ENDPOINT,
+                options,
             )
         except (BaseError, ValueError, OSError) as error:
             said = str(error).splitlines()[0]
             raise StoreRefused(f"gs://{bucket} cannot be used: {said}; check GOOGLE_* in the environment") from error
-        super().__init__(reached, f"gs://{bucket}", options.endpoint_url or ENDPOINT, options)

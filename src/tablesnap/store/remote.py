@@ -9,7 +9,7 @@ It would hold all parts of an object that it cannot map, so parts are small, wha
 import os
 import re
 import urllib.request
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -61,6 +61,8 @@ MOST_PARTS = 10_000  # Google's limit; Azure takes 50,000
 LONGEST_KEY = 1024  # characters in Azure, bytes in Google
 KEYS_PER_DELETE = 256
 ANSWER_SECONDS = 60
+SMALLEST_SENT = 256 << 10  # bytes: the time limit of what is smaller is that of so many
+LONG_SECONDS = 24 * 3600  # for a whole request that has another limit, as obstore has 30 s where it is told nothing
 
 _NO_METADATA = {"Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Storage-Class"}
 _ODD_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\ufffe\uffff]")
@@ -68,6 +70,8 @@ _ARCHIVED = "BlobArchived"  # https://learn.microsoft.com/rest/api/storageservic
 _NO_CONTAINER = ("ContainerNotFound", "ContainerDisabled", "NoSuchBucket", "bucket does not exist")
 # What our own builtins and obstore's raise: it uses FileNotFoundError for an object that is not there.
 _FAILURES = (BaseError, OSError, ValueError)
+
+Make = Callable[["ClientConfig"], "ObjectStore"]  # makes obstore's client for one bucket
 
 RETRIES: "RetryConfig" = {"max_retries": 3, "retry_timeout": timedelta(minutes=1)}
 
@@ -81,14 +85,25 @@ class RemoteOptions:
     storage_class: str | None = None
     multipart_above: int = LARGEST_PUT  # these two are upper limits; `LARGEST_PUT` and `SMALLEST_PART` may be less
     part_size: int = SMALLEST_PART
+    stall_seconds: float = 50.0  # between two bytes that are read; and the least that a request may take which sends
+    slowest: float = 60_000.0  # bytes a second of one upload: so slow a line may be
 
     def reach(self, url: str) -> Reach:
         """Return how the server of *url* is reached; raise `StoreRefused` for a proxy or a file that is of no use."""
         return reach_of(url, os.environ, self.ca_bundle)
 
-    def client(self, url: str) -> "ClientConfig":
-        """Return how obstore is to speak HTTP with the server of *url*."""
-        client: ClientConfig = {"timeout": timedelta(minutes=5), "connect_timeout": timedelta(seconds=10)}
+    def client(self, url: str, whole: float | None = None) -> "ClientConfig":
+        """Return how obstore is to speak HTTP with the server of *url*.
+
+        A request may take as long as it gets on; one that sends, where obstore cannot count the seconds between two
+        bytes, may take *whole* seconds.
+        """
+        client: ClientConfig = {"connect_timeout": timedelta(seconds=10)}
+        if whole is None:
+            client["timeout"] = timedelta(seconds=LONG_SECONDS)
+            client["read_timeout"] = timedelta(seconds=self.stall_seconds)
+        else:
+            client["timeout"] = timedelta(seconds=whole)
         if url.startswith("http:"):
             client["allow_http"] = True
         reach = self.reach(url)
@@ -99,8 +114,10 @@ class RemoteOptions:
 class RemoteStore:
     """A container or bucket that obstore reaches, called *name* in messages."""
 
-    def __init__(self, store: "ObjectStore", name: str, clock_url: str, options: RemoteOptions) -> None:
-        self._store = store
+    def __init__(self, make: Make, name: str, clock_url: str, options: RemoteOptions) -> None:
+        self._make = make
+        self._store = make(options.client(clock_url))
+        self._senders: dict[int, ObjectStore] = {}  # for requests of so many bytes
         self._name = name
         self._clock_url = clock_url
         self._options = options
@@ -148,8 +165,18 @@ class RemoteStore:
         # Not an iterator: obstore would send it in parts, and forget the condition.
         body = content.buffer if content.buffer is not None and content.size else _whole(content)
         with self._translated(key):
-            answer = obstore.put(self._store, key, body, attributes=attributes, mode="create", use_multipart=False)
+            answer = obstore.put(
+                self._sender(content.size), key, body, attributes=attributes, mode="create", use_multipart=False
+            )
         return answer["e_tag"]
+
+    def _sender(self, size: int) -> "ObjectStore":
+        """Return obstore's client for sending so many bytes at a time: one for each doubling of the size."""
+        most = max(SMALLEST_SENT, 1 << (size - 1).bit_length())
+        if most not in self._senders:
+            whole = self._options.stall_seconds + most / self._options.slowest
+            self._senders[most] = self._make(self._options.client(self._clock_url, whole))
+        return self._senders[most]
 
     def _require_ours(self, key: str, content: Content, etag: str | None) -> None:
         """Look again: somebody else may have stored there at the same moment, and what is there is then not ours."""
@@ -166,7 +193,7 @@ class RemoteStore:
         try:
             with self._translated(key):
                 answer = obstore.put(
-                    self._store,
+                    self._sender(PARTS_AT_ONCE * size),
                     key,
                     source.pieces(),
                     attributes=attributes,
