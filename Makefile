@@ -19,11 +19,13 @@ PYTEST := $(BIN)/python -m pytest
 WITHOUT := VERSITYGW=absent GOFAKES3=absent RCLONE=absent NANIO=absent LOCALBUCKET=absent AZURITE=absent CHROMIUM=absent CASSANDRA_JARS=absent
 # Whoever asks for these tests means them: what they need and is not there is an error.
 WITH := TABLESNAP_REQUIRE_SERVERS=1
+FUZZ := .venv-fuzz
+MINUTES ?= 5
 SERVERS := .venv-servers
 SERVERS_OF_PYPI := $(foreach one,rclone nanio localbucket,$(shell echo $(one) | tr a-z A-Z)=$(CURDIR)/$(SERVERS)/bin/$(one))
 
 .PHONY: help demo quick test soak test-servers test-cassandra test-packaging test-faults test-gcs check format
-.PHONY: bench bench-amplification-record manual dist lock clean how-long
+.PHONY: fuzz mutants bench bench-amplification-record manual dist lock clean how-long
 
 help:
 	@echo 'make demo    see the daemon at work on an example directory'
@@ -33,6 +35,9 @@ help:
 	@echo 'make test-servers, make test-cassandra, make test-packaging'
 	@echo '             run those that need a server, a real Cassandra, or tools of Debian: CONTRIBUTING.md says what'
 	@echo 'make soak    kill daemons at 500 steps, and look each time at what they left (KILLS=n: another number)'
+	@echo 'make fuzz    search each reader for bytes that bring it down, five minutes each (MINUTES=n; HARNESS=index: that one)'
+	@echo 'make mutants change the rules of logs, views, purges and listings in small ways, and tell what no test notices;'
+	@echo '             takes an hour (MODULE=rules/view.py: that one)'
 	@echo 'make check   format, lint, types and import contracts'
 	@echo 'make format  put the format right'
 	@echo 'make bench   measure uploads, flushes, bases, indexes, listings, restores and purges; needs versitygw and 30 GB'
@@ -66,6 +71,12 @@ test-servers: $(READY) $(SERVERS)/.ready
 # The daemons that CI kills fifty times.
 soak: $(READY)
 	KILLS=$(or $(KILLS),500) $(PYTEST) --numprocesses=$(WORKERS) tests/faults/test_death.py $(ARGS)
+
+fuzz: $(FUZZ)/.ready
+	PYTHONPATH=src $(FUZZ)/bin/python -m tests.fuzz.run $(MINUTES) $(HARNESS)
+
+mutants: $(FUZZ)/.ready
+	$(FUZZ)/bin/python -m tests.mutants $(MODULE)
 
 # CONTRIBUTING.md says which server, and how to build it.
 test-gcs: $(READY)
@@ -153,6 +164,12 @@ $(SERVERS)/.ready: requirements-servers.txt
 	@$(@D)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-servers.txt
 	@touch $@
 
+# What searches, and what the tests need: another environment, as few people run it, and it takes 100 MB.
+$(FUZZ)/.ready: requirements-dev.txt requirements-fuzz.txt
+	$(MAKE_VENV)
+	@$(@D)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-dev.txt -r requirements-fuzz.txt
+	@touch $@
+
 LOCK_VENV := .venv-lock
 COMPILE := CUSTOM_COMPILE_COMMAND='make lock' $(LOCK_VENV)/bin/pip-compile --quiet --upgrade --strip-extras --generate-hashes \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
@@ -166,7 +183,8 @@ lock:
 	$(COMPILE) --constraint requirements-dev.txt --allow-unsafe --only-build-deps --build-deps-for wheel \
 		--output-file requirements-build.txt pyproject.toml
 	$(COMPILE) --output-file requirements-servers.txt requirements-servers.in
+	$(COMPILE) --constraint requirements-dev.txt --output-file requirements-fuzz.txt requirements-fuzz.in
 
 clean:
-	rm -rf .venv .venv-* .demo .ci/local build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* .fuzz .mutants .demo .ci/local build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests demo bench manual -name __pycache__ -prune -exec rm -rf {} +
