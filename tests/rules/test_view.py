@@ -859,6 +859,27 @@ def test_an_sstable_of_which_only_the_removal_was_told_was_lost() -> None:
     assert table.base_reason() == "the last one was given up, or an sstable was lost"
 
 
+def test_every_sstable_of_which_only_the_removal_was_told_is_said_and_stays_lost() -> None:
+    table = Table(named(9))
+    table.compact([named(1)], [named(2)])
+    table.compact([named(3)], [named(4)])
+    table.second += LATE_SECONDS
+
+    unseen = table.history.settle(table.second)
+
+    assert unseen == (named(1), named(3))
+    assert table.view == [named(9)]
+    assert table.history.lacks_since(table.second) == at(1)
+    assert table.history.is_settled(table.second)
+
+
+def test_a_history_is_not_settled_while_something_told_waits_for_an_earlier_transaction() -> None:
+    table = Table()
+    table.compact([named(1)], [named(2)])
+
+    assert not table.history.is_settled(table.second)
+
+
 def test_a_base_after_an_unseen_addition_is_of_a_moment_after_it() -> None:
     table = Table()
     table.compact([named(1)], [named(2)])
@@ -905,8 +926,8 @@ def test_a_look_that_finds_another_sstable_under_a_name_takes_it_for_another() -
 def test_what_was_added_when_the_view_was_gone_already_is_in_the_next_epoch_alone() -> None:
     table = Table(named(1), named(2))
     table.commit([named(3)])
-    gone_since = table.second + 0.5
     table.commit([named(4)])
+    gone_since = table.second  # the very moment of that
     table.store(named(3), named(4))
 
     table.history.take_back(gone_since)
@@ -931,6 +952,28 @@ def test_a_daemon_goes_on_from_the_view_of_its_newest_index() -> None:
     assert view.taken_at == at(10), "a clock that was set back does not make it older"
     assert history.is_present(1)
     assert {one.name for one in history.live} == {named(3), named(4)}
+
+
+def test_what_is_live_of_the_view_of_the_newest_index_is_stored_and_no_addition() -> None:
+    history = new_history()
+    history.resume([named(1)], at(10), [named(1), named(2)], now=0)
+
+    known, other = history.find(named(1)), history.find(named(2))
+
+    assert known is not None
+    assert other is not None
+    assert (history.is_stored(known), history.is_stored(other)) == (True, False)
+    assert not history.is_addition(known)
+    assert history.find(named(3)) is None
+
+
+def test_a_daemon_that_goes_on_takes_a_base_once_the_interval_is_over() -> None:
+    history = new_history()
+    history.resume([named(1)], at(10), [named(2)], now=0)
+
+    reasons = [history.base_reason(now, interval=100, size_of=lambda _: 1) for now in (99, 100)]
+
+    assert reasons == [None, "the last one is old"]
 
 
 def test_a_name_of_the_resumed_view_that_returns_is_another_sstable() -> None:
@@ -962,6 +1005,16 @@ def test_without_a_base_a_restore_point_holds_the_base_that_is_being_stored_and_
     assert unfinished is not None
     assert {one.name for one in unfinished.sstables} == {named(1), named(2)}
     assert unfinished.taken_at == at(1)
+
+
+def test_without_a_base_a_restore_point_is_behind_with_the_indexes_whose_flushes_are_awaited() -> None:
+    history = new_history(lambda directory: directory.endswith("idx"))
+    history.look([named(1)], at=at(0), now=0, indexes=[INDEX])
+
+    unfinished = history.unfinished()
+
+    assert unfinished is not None
+    assert unfinished.behind == (".idx",)
 
 
 def test_without_a_base_nothing_from_before_the_one_being_stored_is_needed() -> None:
