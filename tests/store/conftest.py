@@ -2,7 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.s3_servers import CONTRACTED, MOTO
+from tests.s3_servers import CONTRACTED, MOTO, params
 from tests.store.places import Place, azure_place, file_place, memory_place, s3_place
 
 
@@ -21,7 +21,7 @@ def no_aws_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "memory",
         "file",
         MOTO,
-        *(pytest.param(kind, marks=pytest.mark.servers) for kind in CONTRACTED),
+        *params(CONTRACTED),
         pytest.param("azurite", marks=pytest.mark.servers),
     ],
     ids=lambda param: param if isinstance(param, str) else param.name,
