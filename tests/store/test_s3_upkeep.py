@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 from tests.endpoint import S3Server
-from tests.faults.proxy import Reply, proxy
+from tests.faults.proxy import Reply, Request, proxy
 
-from tablesnap.errors import DamagedUpload, NoSuchObject, StoreRefused
+from tablesnap.errors import DamagedUpload, NoSuchObject, ObjectArchived, StoreRefused
 from tablesnap.store.address import parse_address
 from tablesnap.store.opening import StoreOptions, open_upkeep
 from tablesnap.store.s3_upkeep import S3Upkeep
@@ -173,3 +173,36 @@ def test_an_object_that_is_refreshed_has_the_same_bytes_and_metadata(server: S3S
 def test_what_is_not_there_is_not_refreshed(server: S3Server) -> None:
     with pytest.raises(NoSuchObject):
         upkeep_of(server, new_bucket(server)).refresh("n:/a")
+
+
+def test_a_store_that_refuses_our_checksum_is_not_asked_for_it_where_an_object_is_copied_in_parts(
+    moto_endpoint: S3Server,
+) -> None:
+    bucket, client, body = new_bucket(moto_endpoint), moto_endpoint.client(), bytes(range(256)) * (24 << 10)  # 6 MiB
+    client.put_object(Bucket=bucket, Key="n:/a", Body=body)
+    asked = {"x-amz-checksum-algorithm", "x-amz-checksum-type"}
+
+    def refuse(one: Request) -> Reply | None:
+        return Reply(400, "InvalidRequest") if asked & {name.lower() for name in one.headers} else None
+
+    with proxy(moto_endpoint, refuse) as between:
+        upkeep = upkeep_of(between, bucket)
+        assert isinstance(upkeep, S3Upkeep)
+        upkeep.largest_copy = 5 << 20
+        upkeep.refresh("n:/a")
+
+    assert client.get_object(Bucket=bucket, Key="n:/a")["Body"].read() == body
+
+
+def test_what_is_archived_is_not_refreshed_and_the_error_says_how_to_have_it_thawed(moto_endpoint: S3Server) -> None:
+    bucket = new_bucket(moto_endpoint)
+    moto_endpoint.client().put_object(Bucket=bucket, Key="n:/a", Body=b"rows")
+
+    def refuse(one: Request) -> Reply | None:
+        return Reply(403, "InvalidObjectState") if one.method == "PUT" else None
+
+    with (
+        proxy(moto_endpoint, refuse) as between,
+        pytest.raises(ObjectArchived, match=r"n:/a .*is archived.*tableslurp --thaw"),
+    ):
+        upkeep_of(between, bucket).refresh("n:/a")

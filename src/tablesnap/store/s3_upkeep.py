@@ -147,7 +147,9 @@ class S3Upkeep:
     def _copy_in_parts(
         self, client: Any, target: dict[str, str], source: dict[str, Any], same: dict[str, Any], head: dict[str, Any]
     ) -> None:
-        checksum = {"ChecksumAlgorithm": "CRC64NVME", "ChecksumType": "FULL_OBJECT"}
+        # Only of an object that has one: a store that refuses this checksum has kept none.
+        kind = {"ChecksumType": "FULL_OBJECT"} if _checksum_of(head) else {}
+        checksum = kind and {"ChecksumAlgorithm": "CRC64NVME", **kind}
         begun = {**target, "UploadId": client.create_multipart_upload(**target, **same, **checksum)["UploadId"]}
         try:
             parts = []
@@ -162,8 +164,8 @@ class S3Upkeep:
             client.complete_multipart_upload(
                 **begun,
                 **(_checksum_of(head) if head.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT" else {}),
+                **kind,
                 MultipartUpload={"Parts": parts},
-                ChecksumType=checksum["ChecksumType"],
             )
         except BaseException:
             with suppress(BotoCoreError, ClientError):
