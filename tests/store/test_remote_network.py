@@ -158,3 +158,32 @@ def test_an_authority_that_is_not_trusted_is_a_refusal_that_says_who_is(
 
     for words in ("certificate is not trusted", "--ca-bundle", f"{other} (REQUESTS_CA_BUNDLE)"):
         assert words in str(refused.value)
+
+
+class Portal(Handler):
+    """A network that wants a login, and has a page for whatever is asked."""
+
+    def do_GET(self) -> None:
+        body = b'<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><body>Log in</body></html>'
+        self.send_response(200)
+        self.send_header("Content-Type", "application/xhtml+xml")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("ETag", '"1"')
+        self.send_header("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET  # noqa: N815 - http.server's name
+
+
+@pytest.mark.parametrize("prefix", ["", "node:/data/"])
+def test_a_page_for_a_login_is_no_listing_of_a_bucket_without_objects(server: str, prefix: str) -> None:
+    honest = store_of("gs", server)
+    assert (list(honest.list(prefix)), list(honest.level(prefix))) == ([], [])
+
+    with listening(Portal) as url:
+        store = store_of("gs", url)
+        for look in (store.list, store.level):
+            with pytest.raises(StoreUnavailable, match="login"):
+                list(look(prefix))

@@ -1,7 +1,6 @@
 """Google Cloud Storage, by obstore. This was never run against Google; CONTRIBUTING.md names a server.
 
-Its listing is obstore's, with the limits that `RemoteStore._list` names; a page in HTML that is XML as well is an empty
-one.
+Its listing is obstore's, with the limits that `RemoteStore._list` names.
 """
 
 from obstore import store

@@ -9,6 +9,7 @@ It would hold all parts of an object that it cannot map, so parts are small, wha
 import os
 import re
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -262,11 +263,15 @@ class RemoteStore:
         if folder:
             self._require_key(folder)
         with self._translated(prefix, listing=True):
+            is_empty = True
             for page in obstore.list(self._store, prefix=folder or None):
                 for entry in page:
+                    is_empty = False
                     key = entry["path"]
                     if key.startswith(prefix) and (entry["size"] or self._exists(key)):
                         yield Listed(key, entry["size"], entry["last_modified"])
+            if is_empty:
+                self._expect_honest(folder)
 
     def _level(self, prefix: str) -> "Iterator[Listed | str]":
         """Yield what obstore lists of one level, in memory that grows with it; with the limits that `_list` names."""
@@ -276,6 +281,8 @@ class RemoteStore:
             self._require_key(folder)
         with self._translated(prefix, listing=True):
             found = obstore.list_with_delimiter(self._store, prefix=folder or None)
+            if not found["objects"] and not found["common_prefixes"]:
+                self._expect_honest(folder)
             for below in found["common_prefixes"]:
                 if f"{below}/".startswith(prefix):
                     yield f"{below}/"
@@ -303,6 +310,22 @@ class RemoteStore:
         """Raise what obstore does if there is no container: that *key* was not found does not say what was not."""
         for _ in obstore.list(self._store, prefix=key, chunk_size=1):
             break
+
+    def _expect_honest(self, folder: str) -> None:
+        """Raise `StoreUnavailable` if a listing without a key came from who has a page for whatever is asked.
+
+        obstore takes a page in XHTML, as of a network that wants a login, for a listing without a key. Whoever sends
+        such pages has one for a key that nobody can have stored, too.
+        """
+        nobodys = f"{folder}/{probe.NAME}-{uuid.uuid4().hex}".lstrip("/")
+        try:
+            obstore.head(self._store, nobodys)
+        except (FileNotFoundError, NotFoundError, PermissionDeniedError):
+            return
+        raise StoreUnavailable(
+            f"{self._name}: a listing without a key came from a server with an answer to every question; is a proxy "
+            "or a page for a login in between?"
+        )
 
     def _exists(self, key: str) -> bool:
         with self._translated(key):
