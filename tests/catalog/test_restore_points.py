@@ -108,6 +108,22 @@ def test_whenever_the_store_dies_who_is_named_is_there_and_trying_again_complete
     assert all(catalog.read(key).whole in {"", keys[0]} for key in keys)
 
 
+@pytest.mark.parametrize("afterwards", [False, True])
+@pytest.mark.parametrize("number", range(1, len(DIRECTORIES) + 1))
+def test_what_is_tried_again_gets_the_keys_of_the_first_try_so_no_two_indexes_have_one_serial(
+    store: MemoryStore, number: int, afterwards: bool
+) -> None:
+    dying = DeadAfter(store, number, afterwards=afterwards)
+    writer = Catalog(dying, KEYS)
+    with pytest.raises(StoreUnavailable):
+        writer.write_restore_point(restore_point())
+
+    dying.revive()
+    keys = writer.write_restore_point(restore_point())
+
+    assert set(objects(store)) == set(keys)
+
+
 def test_a_restore_point_is_written_anew_under_other_keys_and_overwrites_none(
     store: MemoryStore, catalog: Catalog
 ) -> None:

@@ -116,8 +116,11 @@ class Catalog:
                 for other in others
             ),
         )
-        # Only now: who does it again after a failure writes the same bytes, and finds what is stored already.
+        # Only now: who does it again after a failure writes the same bytes, and finds what is stored already. Were the
+        # name noted before, that would get another key: two indexes of one serial.
         self._note_serial(directories, serial)
+        for index, files in ((first, first.files), *((other, first.others[other.directory]) for other in others)):
+            self._note_name(index.directory, _name_after(newest_file(files)))
         return keys
 
     def write(self, index: Index) -> str:
@@ -140,7 +143,7 @@ class Catalog:
     def _write(self, index: Index, files: Mapping[str, StoredFile]) -> str:
         """Store *index*, whose directory holds *files*; in the index itself only if it names no other for them."""
         newest = newest_file(files)
-        name = name_of(newest.key) if newest else ""
+        name = _name_after(newest)
         latest = self._latest_names.get(index.directory, "")
         index = replace(index, latest_name=to_be_told(later_of(latest, name), name))
         if index.whole:
@@ -158,7 +161,6 @@ class Catalog:
                     self.strangers.suspect(index.directory, key)
                     continue
                 # By an earlier try, whose answer was lost.
-            self._note_name(index.directory, name)
             return key
         raise StoreRefused(f"{shown(key)}: the store says that this key and {MOST_KEYS - 1} others are taken")
 
@@ -200,6 +202,10 @@ def _part(point: Index, directory: str, index: Index) -> Index:
         return replace(project(point, directory), names=index.names)
     except UnreadableIndex as error:
         return unreadable(UnreadableIndex(f"the index {index.whole} is no restore point of the table: {error}"))
+
+
+def _name_after(newest: StoredFile | None) -> str:
+    return name_of(newest.key) if newest else ""
 
 
 def _names(newest: StoredFile | None, directory_key: str, moment: datetime | None, *, is_free: bool) -> Iterator[str]:
