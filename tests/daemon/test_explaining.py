@@ -429,6 +429,18 @@ def test_what_scylla_is_still_writing_is_not_live(data: Path, store: MemoryStore
     }
 
 
+def test_the_first_sstable_of_a_table_of_scyllas_is_not_live_while_it_is_written(
+    data: Path, store: MemoryStore
+) -> None:
+    for name in ("me-1-big-TOC.txt.tmp", "me-1-big-Data.db"):
+        (data / name).touch()
+
+    assert explain(store, data)["me-1-big-Data.db"][:2] == (
+        State.NOT_LIVE,
+        "Scylla is still writing its sstable: there is no TOC.txt",
+    )
+
+
 def test_an_ordinary_file_that_changed_is_pending(data: Path, store: MemoryStore) -> None:
     (data / "a").write_bytes(b"1")
     record(store, part(data, [data / "a"]))

@@ -20,6 +20,7 @@ from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.index import Index
 from tablesnap.rules.index_parts import newest_of, project
 from tablesnap.rules.keys import Keys
+from tablesnap.rules.lifecycle import Lifecycle, lifecycle_of
 from tablesnap.rules.place import is_copies_of, is_scratch, place_of
 from tablesnap.rules.selection import Selection
 from tablesnap.rules.txnlog import dead
@@ -145,17 +146,13 @@ class Explainer:
 
     def _left_out(self, listings: Mapping[str, Listing]) -> set[str]:
         """Return the directories that hold copies, whose bytes are stored already, and nobody asked for them."""
-        patterns = [one.pattern for one in self._settings.selection.include]
-        if any(word in pattern for pattern in patterns for word in ("snapshots", "backups")):
-            return set()
-        asked = [path for path in self._settings.paths if place_of(path).copies and os.path.isdir(path)]
         left_out: set[str] = set()
         for path in sorted(listings):  # a parent comes before what is in it
             parent = os.path.dirname(path)
             holds = parent in listings and any(sstable.parse(name) is not None for name in listings[parent].files)
-            if any(path == one or path.startswith(one + "/") for one in asked):
+            if not (parent in left_out or is_copies_of(path, parent_holds_sstables=holds)):
                 continue
-            if parent in left_out or is_copies_of(path, parent_holds_sstables=holds):
+            if not history.takes_copies_in(path, self._settings.paths, self._settings.selection):
                 left_out.add(path)
         return left_out
 
@@ -248,13 +245,9 @@ class Explainer:
 
 def keeps_transactions(directory: str, names: Collection[str]) -> bool:
     """Say whether Cassandra keeps transactions in *directory*, by the *names* in it; 2.x and Scylla do not."""
-    if place_of(directory).copies or is_scratch(directory) or any(name.endswith(sstable.SCYLLA) for name in names):
+    if place_of(directory).copies or is_scratch(directory):
         return False
-    for name in names:
-        component = sstable.parse(name)
-        if sstable.is_transaction_log(name) if component is None else sstable.has_transactions(component):
-            return True
-    return False
+    return lifecycle_of(names) is Lifecycle.LOGGED
 
 
 def directories_of(point: Index) -> set[str]:

@@ -53,8 +53,7 @@ class Files:
                 directory, task.name, replace(pending, queued=False, again=False, still_since=now)
             )
             return
-        if isinstance(result, Protected) and result.because_named and result.file.key not in directory.named:
-            # The index that kept a purge off that object has been followed by one that does not: store it anew.
+        if isinstance(result, Protected) and result.is_left(directory.named):
             self._intake.submit_anew(task)
             return
         del directory.pending[task.name]

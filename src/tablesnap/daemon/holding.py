@@ -58,7 +58,7 @@ class Holder:
             return False
         directory = table.directories[task.directory]
         part.queued = False
-        if isinstance(result, Protected) and result.because_named and result.file.key not in directory.named:
+        if isinstance(result, Protected) and result.is_left(directory.named):
             part.expected = False
             self._submit(table, parts, part)
             return False

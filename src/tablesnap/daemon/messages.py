@@ -69,6 +69,13 @@ class Protected:
     sent: bool
     because_named: bool
 
+    def is_left(self, named: frozenset[str]) -> bool:
+        """Say whether nothing keeps a purge off the object any more, so that the file is to be stored anew.
+
+        It was not sent, as the newest index named an object that holds the same; the one that names *named* does not.
+        """
+        return self.because_named and self.file.key not in named
+
 
 @dataclass(frozen=True)
 class Finished:

@@ -53,6 +53,7 @@ from tablesnap.rules import sstable
 from tablesnap.rules.index import Index
 from tablesnap.rules.index_parts import newest_of
 from tablesnap.rules.keys import Keys
+from tablesnap.rules.lifecycle import Lifecycle, lifecycle_of
 from tablesnap.rules.place import place_of
 from tablesnap.store.port import Store
 from tablesnap.units import spell_count, spell_size
@@ -334,10 +335,9 @@ class Daemon:
         directory = self._directories.get(hint.directory)
         if directory is None:
             return
-        if directory.table is None and not directory.listed and hint.happening is not Happening.GONE:
-            component = sstable.parse(hint.name)
-            if sstable.is_transaction_log(hint.name) if component is None else sstable.has_transactions(component):
-                self._recognise(directory, hint.name)
+        is_unknown = directory.table is None and not directory.listed and hint.happening is not Happening.GONE
+        if is_unknown and lifecycle_of([hint.name]) in (Lifecycle.LOGGED, Lifecycle.SCYLLA):
+            self._recognise(directory, hint.name)
         if directory.listed and place_of(directory.path).copies:
             directory.quiet = min(directory.quiet, quiet_of_copies(directory.path, [hint.name], self._timing))
         table = self._tables.table_of(directory)

@@ -19,13 +19,12 @@ from tablesnap.daemon.timing import Timing
 from tablesnap.daemon.witness import Witness
 from tablesnap.rules import history, sstable
 from tablesnap.rules.keys import Keys
+from tablesnap.rules.lifecycle import Lifecycle, lifecycle_of
 from tablesnap.rules.place import is_copies_of, is_scratch, is_within, place_of
 from tablesnap.rules.txnlog import REPLACING, TAKES_ROWS_AWAY
 from tablesnap.rules.view import History
 
 log = logging.getLogger(__name__)
-
-_SCYLLA_FIRST = "-TOC.txt.tmp"  # the first file of each of its sstables: the others are still to come
 
 
 class Tables:
@@ -76,21 +75,13 @@ class Tables:
             directory.listed = True
         if directory.table is not None or directory.listed:
             return
-        ours, sstables = False, False
         names = list(names)
         directory.locked = any(name.endswith(".lockfile") and sstable.is_lock(name) for name in names)
-        for name in names:
-            if name.endswith((sstable.SCYLLA, _SCYLLA_FIRST)):
-                # Scylla has no transaction logs.
-                directory.listed, directory.quiet, directory.strict = True, self.timing.suspect, True
-                return
-            if not ours:
-                component = sstable.parse(name)
-                sstables = sstables or component is not None
-                ours = sstable.is_transaction_log(name) if component is None else sstable.has_transactions(component)
-        if sstables and not ours:
-            directory.quiet, directory.strict = self.timing.suspect, True  # of 2.0 to 2.2: no readable history
-        if ours:
+        lifecycle = lifecycle_of(names)
+        if lifecycle in (Lifecycle.SCYLLA, Lifecycle.UNLOGGED):
+            directory.quiet, directory.strict = self.timing.suspect, True
+            directory.listed = lifecycle is Lifecycle.SCYLLA
+        if lifecycle is Lifecycle.LOGGED:
             directory.table = place.table
             if place.table not in self.tables:
                 known = self._early.pop(place.table, None) or new_history(self.timing)
@@ -131,10 +122,7 @@ class Tables:
         above = os.path.dirname(path)
         if not (above in self._left_out or is_copies_of(path, parent_holds_sstables=_holds_sstables(known.get(above)))):
             return False
-        if any(is_within(path, asked) and place_of(asked).copies for asked in self._settings.paths):
-            return False
-        patterns = [pattern.pattern for pattern in self._settings.selection.include]
-        if any(word in pattern for pattern in patterns for word in ("snapshots", "backups")):
+        if history.takes_copies_in(path, self._settings.paths, self._settings.selection):
             return False
         self._left_out.add(path)
         return True

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from tablesnap.rules import sstable
 from tablesnap.rules.incarnation import Incarnation
+from tablesnap.rules.place import COPIES, is_within, place_of
 from tablesnap.rules.selection import Selection
 
 _NFS = ".nfs0"
@@ -31,6 +32,16 @@ def is_backed_up(directory: str, name: str, selection: Selection) -> bool:
 def takes_sstables_of(directory: str, selection: Selection) -> bool:
     """Say whether sstables in *directory* are stored, by the names that Cassandra gives them."""
     return any(is_backed_up(directory, name, selection) for name in _EXAMPLES)
+
+
+def takes_copies_in(directory: str, asked: Iterable[str], selection: Selection) -> bool:
+    """Say whether copies in *directory*, whose bytes are stored already, are stored all the same.
+
+    They are if one of the paths *asked* for is among them, or an ``--include`` names them.
+    """
+    if any(is_within(directory, path) and place_of(path).copies for path in asked):
+        return True
+    return any(word in pattern.pattern for pattern in selection.include for word in COPIES)
 
 
 def live(directory: str, listing: Mapping[str, Incarnation], selection: Selection) -> dict[str, Incarnation]:

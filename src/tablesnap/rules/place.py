@@ -13,7 +13,7 @@ from dataclasses import dataclass
 _TABLE = re.compile(r"(?:.*?/)??(?P<table>[^/]+/\w+-[0-9a-f]{32})(?P<below>/.*)?", re.ASCII)
 _INDEX = re.compile(r"\.[\w-]+", re.ASCII)
 _SCRATCH = re.compile(r"[0-9a-z_]+\.sstable", re.ASCII)
-_COPIES = ("snapshots", "backups")
+COPIES = ("snapshots", "backups")
 
 # Of Cassandra and Scylla; an operator's own keyspace may begin with the same word.
 SYSTEM_KEYSPACES = frozenset(
@@ -54,7 +54,7 @@ def place_of(directory: str) -> Place:
     below = match["below"]
     if not below:
         return Place(table=match["table"], index=index, copies=False)
-    return Place(table=own, index=index, copies=below.split("/")[1] in _COPIES)
+    return Place(table=own, index=index, copies=below.split("/")[1] in COPIES)
 
 
 def is_copies_of(directory: str, *, parent_holds_sstables: bool) -> bool:
@@ -63,7 +63,7 @@ def is_copies_of(directory: str, *, parent_holds_sstables: bool) -> bool:
     The table directories of 2.0, which later versions go on using, have no id by which to know them: there it takes a
     parent that holds sstables itself.
     """
-    is_named_so = posixpath.basename(directory) in _COPIES
+    is_named_so = posixpath.basename(directory) in COPIES
     return place_of(directory).copies or (is_named_so and parent_holds_sstables)
 
 
