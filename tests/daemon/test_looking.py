@@ -11,7 +11,6 @@ from tests.daemon.table_points import directory_below
 
 from tablesnap.capture.listing import Listing, look_at_directory
 from tablesnap.capture.pin import Pins
-from tablesnap.daemon.directory import Directory
 from tablesnap.daemon.looking import TRIES, TableLook, fingerprint_of, look_at_table
 from tablesnap.daemon.service import utc_now
 from tablesnap.daemon.witness import Witness
@@ -34,14 +33,14 @@ def look(
     """Look at *table*; *after* each listing something may happen."""
     listed: list[str] = []
 
-    def list_directory(directory: Directory) -> Listing | None:
-        listing = look_at_directory(directory.path)
-        listed.append(directory.path)
+    def list_directory(directory: str) -> Listing | None:
+        listing = look_at_directory(directory)
+        listed.append(directory)
         after(len(listed))
         return listing
 
     witness = witness or Witness(Pins(), lambda told: None, lambda: 0.0)
-    looked = look_at_table([Directory(str(one)) for one in table.directories], list_directory, witness, selection)
+    looked = look_at_table(map(str, table.directories), list_directory, witness, selection)
     return looked[0] if looked is not None else None
 
 
@@ -230,7 +229,7 @@ def test_a_directory_that_cannot_be_listed_is_no_empty_one(table: Table) -> None
     table.directories[0].rename(table.directories[0].with_name("elsewhere"))
 
     looked = look_at_table(
-        [Directory(str(table.directories[0]))],
+        [str(table.directories[0])],
         lambda directory: None,
         Witness(Pins(), lambda told: None, lambda: 0.0),
         Selection(),

@@ -23,7 +23,6 @@ from tests.waiting import wait_until
 
 from tablesnap.capture.listing import look_at_directory
 from tablesnap.capture.pin import Pins
-from tablesnap.daemon.directory import Directory
 from tablesnap.daemon.looking import look_at_table
 from tablesnap.daemon.witness import Witness
 from tablesnap.rules.index import Index, StoredFile
@@ -179,9 +178,7 @@ class Scene:
 def live_by_a_look(directories: list[str]) -> Mapping[tuple[str, str], Mapping[str, object]]:
     pins = Pins()
     witness = Witness(pins, lambda message: None, time.monotonic)
-    looked = look_at_table(
-        map(Directory, directories), lambda directory: look_at_directory(directory.path), witness, Selection()
-    )
+    looked = look_at_table(directories, look_at_directory, witness, Selection())
     assert looked is not None
     return looked[0].live
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from tablesnap.capture.listing import Listing, advice_on, look_at_directory
 from tablesnap.capture.pin import Pins
 from tablesnap.catalog.catalog import Catalog, Survey
-from tablesnap.daemon.directory import Directory
 from tablesnap.daemon.explanations import Explanation, State, Stored, of_component, of_file, why_dead, why_excluded
 from tablesnap.daemon.looking import fingerprint_of, look_at_table, sort_out
 from tablesnap.daemon.messages import Committed, IndexLog, LogGone
@@ -224,9 +223,7 @@ class Explainer:
         for directory in directories:
             # Cassandra resolves links before it writes a path down, and here go the names the operator gave.
             self._witness.see(DirectoryHint(directory))
-        looked = look_at_table(
-            map(Directory, directories), lambda one: self._list(one.path), self._witness, self._settings.selection
-        )
+        looked = look_at_table(directories, self._list, self._witness, self._settings.selection)
         if looked is None:
             return None
         look, listings = looked

@@ -5,10 +5,10 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tablesnap.capture.listing import look_at_file
+from tablesnap.capture.listing import Listing, look_at_file
 from tablesnap.capture.pin import Pin, Pins
 from tablesnap.daemon.directory import Directory
-from tablesnap.daemon.looking import ListDirectory, TableLook
+from tablesnap.daemon.looking import TableLook
 from tablesnap.daemon.messages import Protected, Task
 from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.stamping import StampClock
@@ -32,7 +32,7 @@ class Doing:
 
     submit: Callable[[Task, tuple[int, ...]], None]
     turn: Callable[[str], int]
-    list_directory: ListDirectory
+    list_directory: Callable[[Directory], Listing | None]
     now: Callable[[], float]
     stamps: StampClock
     announce: Callable[[Directory, str, int], None]

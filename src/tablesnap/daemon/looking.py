@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from tablesnap.capture.listing import Listing
-from tablesnap.daemon.directory import Directory
 from tablesnap.daemon.witness import Witness
 from tablesnap.rules import history, sstable
 from tablesnap.rules.incarnation import Incarnation, fingerprint
@@ -20,7 +19,7 @@ log = logging.getLogger(__name__)
 TRIES = 5
 
 Listings = Mapping[str, Listing]
-ListDirectory = Callable[[Directory], Listing | None]
+ListDirectory = Callable[[str], Listing | None]  # of a path; None: it cannot be listed
 
 
 @dataclass
@@ -72,9 +71,9 @@ class Looked:
 
 
 def look_at_table(
-    directories: Iterable[Directory], list_directory: ListDirectory, witness: Witness, selection: Selection
+    directories: Iterable[str], list_directory: ListDirectory, witness: Witness, selection: Selection
 ) -> tuple[TableLook, Listings] | None:
-    """Return what is live; None if it could not be found out just now.
+    """Return what is live in a table's *directories*; None if it could not be found out just now.
 
     The listing first, the logs second, and the listing again where a log came or went in between: a transaction that
     ends between the two would be missed otherwise, and its files be taken for live. Source:
@@ -128,13 +127,13 @@ def sort_out(listings: Listings, dead_ones: Iterable[Name], selection: Selection
     return look
 
 
-def _list_all(directories: Iterable[Directory], list_directory: ListDirectory) -> dict[str, Listing] | None:
+def _list_all(directories: Iterable[str], list_directory: ListDirectory) -> dict[str, Listing] | None:
     listings: dict[str, Listing] = {}
     for directory in directories:
         listing = list_directory(directory)
         if listing is None:
             return None
-        listings[directory.path] = listing
+        listings[directory] = listing
     return listings
 
 

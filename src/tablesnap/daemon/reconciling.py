@@ -37,8 +37,12 @@ class Reconciler:
     def look(self, table: Table) -> tuple[TableLook, Listings] | None:
         """Look at the directories of *table* that are there; None if one cannot be listed, or is not the right one."""
         gone = table.absent | table.leaving
-        directories = [directory for path, directory in table.directories.items() if path not in gone]
-        looked = look_at_table(directories, self._doing.list_directory, self._witness, self._settings.selection)
+        looked = look_at_table(
+            [path for path in table.directories if path not in gone],
+            lambda path: self._doing.list_directory(table.directories[path]),
+            self._witness,
+            self._settings.selection,
+        )
         for path, listing in looked[1].items() if looked is not None else ():
             if not self._is_on_its_disk(table, path, listing):
                 self.miss(table, path)
