@@ -19,7 +19,6 @@ from tablesnap.catalog.catalog import Catalog
 from tablesnap.daemon.explaining import Explainer
 from tablesnap.daemon.explanations import State
 from tablesnap.daemon.looking import fingerprint_of
-from tablesnap.daemon.settings import Settings
 from tablesnap.errors import StoreUnavailable
 from tablesnap.rules import sstable as names_of
 from tablesnap.rules.incarnation import Incarnation
@@ -108,12 +107,15 @@ def record(store: Store, *indexes: Index) -> None:
     Catalog(store, KEYS).write_restore_point((join(indexes), *indexes[1:]) if len(indexes) > 1 else indexes)
 
 
+def explainer(store: Store | None, *paths: Path, selection: Selection | None = None) -> Explainer:
+    return Explainer(tuple(map(str, paths)), avoid=(), selection=selection or Selection(), keys=KEYS, store=store)
+
+
 def explain(
     store: Store | None, *paths: Path, selection: Selection | None = None
 ) -> dict[str, tuple[State, str, bool]]:
     """Return what is said, by the file's own name."""
-    settings = Settings(paths=tuple(map(str, paths)), node="n", selection=selection or Selection())
-    found = Explainer(settings, store).explain()
+    found = explainer(store, *paths, selection=selection).explain()
     assert [one.path for one in found] == sorted(one.path for one in found)
     return {os.path.basename(one.path): (one.state, one.why, one.live) for one in found}
 
@@ -365,8 +367,7 @@ def test_of_two_links_to_one_directory_the_one_that_the_store_knows_is_explained
     for name in recorded:
         record(store, part(data / name, list((data / name).iterdir())))
 
-    settings = Settings(paths=(str(data),), node="n")
-    found = [one for one in Explainer(settings, store).explain() if one.state is not State.EXCLUDED]
+    found = [one for one in explainer(store, data).explain() if one.state is not State.EXCLUDED]
 
     assert {os.path.dirname(one.path) for one in found} == {str(data / expected)}
 

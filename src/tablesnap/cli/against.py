@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from tablesnap.cli.tablecheck_flags import Against
 from tablesnap.daemon.explaining import Explainer
 from tablesnap.daemon.explanations import Explanation, State
-from tablesnap.daemon.settings import Settings
 from tablesnap.rules.keys import Keys
 from tablesnap.rules.place import place_of
 from tablesnap.store.port import Store
@@ -30,15 +29,8 @@ class Unprotected:
 
 def compare(store: Store, keys: Keys, against: Against, now: float) -> Iterator[Unprotected]:
     """Yield what is not protected for longer than is tolerated. Raises what the store raises."""
-    settings = Settings(
-        paths=against.paths,
-        node=keys.node,
-        avoid=against.avoid,
-        prefix=keys.prefix,
-        separator=keys.separator,
-        selection=against.selection,
-    )
-    for one in Explainer(settings, store).explain():
+    explainer = Explainer(against.paths, avoid=against.avoid, selection=against.selection, keys=keys, store=store)
+    for one in explainer.explain():
         if one.state in _KINDS:
             seconds = _age(one.path, now)
             if seconds >= against.tolerate:

@@ -27,7 +27,9 @@ def explain(options: Options) -> int:
     """Print a line for each file, or for those of a table together, and return the exit code."""
     set_up_logging(Screen(), log_format=options.log_format, debug=bool(os.environ.get("TDEBUG")), syslog=False)
     store = open_store(options.address, options.store) if options.address is not None else None
-    found = Explainer(options.settings, store).explain()
+    asked = options.settings
+    explainer = Explainer(asked.paths, avoid=asked.avoid, selection=asked.selection, keys=asked.keys, store=store)
+    found = explainer.explain()
     try:
         for line in _lines(options, found):
             print(line)

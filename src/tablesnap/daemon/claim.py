@@ -18,7 +18,6 @@ from hashlib import blake2b
 
 from tablesnap.daemon.settings import Settings
 from tablesnap.errors import TablesnapError
-from tablesnap.rules.keys import Keys
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +64,7 @@ def _claim(path: str, name: bytes, claims: ExitStack) -> None:
 
 def name_of(settings: Settings, store: Iterable[str], path: str) -> bytes:
     """Return the name of a claim. Daemons with other patterns may be beside each other, one for snapshots say."""
-    key = Keys(prefix=settings.prefix, node=settings.node, separator=settings.separator).below(path)
+    key = settings.keys.below(path)
     patterns = [[one.pattern for one in some] for some in (settings.selection.include, settings.selection.exclude)]
     told = repr((*store, key, patterns)).encode("utf-8", "surrogatepass")
     return b"\0tablesnap-" + blake2b(told, digest_size=16).hexdigest().encode("ascii")

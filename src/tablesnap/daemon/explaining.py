@@ -12,7 +12,6 @@ from tablesnap.catalog.catalog import Catalog, Survey
 from tablesnap.daemon.explanations import Explanation, State, Stored, of_component, of_file, why_dead, why_excluded
 from tablesnap.daemon.looking import fingerprint_of, look_at_table, sort_out
 from tablesnap.daemon.messages import Committed, IndexLog, LogGone
-from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.witness import Witness
 from tablesnap.rules import history, sstable
 from tablesnap.rules.incarnation import Incarnation
@@ -47,12 +46,18 @@ class _Table:
 
 
 class Explainer:
-    """Explains the files that are, or are below, the PATHs of *settings*; with *store*, by its newest indexes."""
+    """Explains the files that are, or are below, *paths*; with *store*, by its newest indexes of the node of *keys*.
 
-    def __init__(self, settings: Settings, store: Store | None) -> None:
-        self._settings = settings
-        self._keys = Keys(prefix=settings.prefix, node=settings.node, separator=settings.separator)
-        self._catalog = Catalog(store, self._keys) if store is not None else None
+    *avoid* is where the store itself is: no link is followed to there.
+    """
+
+    def __init__(
+        self, paths: Collection[str], *, avoid: tuple[str, ...], selection: Selection, keys: Keys, store: Store | None
+    ) -> None:
+        self._paths = paths
+        self._avoid = avoid
+        self._selection = selection
+        self._catalog = Catalog(store, keys) if store is not None else None
         self._pins = Pins()
         self._witness = Witness(self._pins, self._let_go, time.monotonic)
         self._asked: dict[str, set[str] | None] = {}  # directories, and which names there; None: every one
@@ -90,7 +95,7 @@ class Explainer:
         """Return what is asked about, and which links are not followed."""
         tree = self._tree()
         asked: dict[str, set[str] | None] = dict.fromkeys(tree.directories)
-        for path in self._settings.paths:
+        for path in self._paths:
             directory, name = os.path.split(path)
             names = asked.setdefault(directory, set()) if not os.path.isdir(path) else None
             if names is not None:
@@ -99,12 +104,12 @@ class Explainer:
 
     def _tree(self) -> Tree:
         """Return the directories as a daemon that starts now would watch them."""
-        paths = tuple(filter(os.path.isdir, self._settings.paths))
-        tree = Tree(paths, self._settings.avoid)
+        paths = tuple(filter(os.path.isdir, self._paths))
+        tree = Tree(paths, self._avoid)
         survey = self._survey([path for group in tree.contested for path in group]) if tree.contested else None
         if survey is None:
             return tree
-        return Tree(paths, self._settings.avoid, second_choices(tree.contested, survey.newest))
+        return Tree(paths, self._avoid, second_choices(tree.contested, survey.newest))
 
     def _links(self, directory: str, listing: Listing, refused: Mapping[str, Refusal]) -> Iterator[Explanation]:
         for name in listing.links:
@@ -151,7 +156,7 @@ class Explainer:
             holds = parent in listings and any(sstable.parse(name) is not None for name in listings[parent].files)
             if not (parent in left_out or is_copies_of(path, parent_holds_sstables=holds)):
                 continue
-            if not history.takes_copies_in(path, self._settings.paths, self._settings.selection):
+            if not history.takes_copies_in(path, self._paths, self._selection):
                 left_out.add(path)
         return left_out
 
@@ -176,10 +181,10 @@ class Explainer:
     # What is to be said.
 
     def _explain_ordinary(self, directory: str, listing: Listing, stored: Stored) -> Iterator[Explanation]:
-        live = history.live(directory, listing.files, self._settings.selection)
+        live = history.live(directory, listing.files, self._selection)
         for name, here in listing.files.items():
             path = os.path.join(directory, name)
-            if excluded := why_excluded(path, name, self._settings.selection):
+            if excluded := why_excluded(path, name, self._selection):
                 yield Explanation(path, *excluded)
             elif name in live:
                 yield Explanation(path, *_readable(path, *of_file(name, here, stored)), live=True)
@@ -207,7 +212,7 @@ class Explainer:
         component = sstable.parse(name)
         one = (directory, component.stem) if component is not None else None
         live = one in table.live if component is not None and not component.temporary else False
-        excluded = why_excluded(path, name, self._settings.selection)
+        excluded = why_excluded(path, name, self._selection)
         if one is not None and one in table.dead and (excluded is None or excluded[0] is State.EXCLUDED):
             return Explanation(path, State.NOT_LIVE, table.dead[one])
         if excluded is not None:
@@ -223,7 +228,7 @@ class Explainer:
         for directory in directories:
             # Cassandra resolves links before it writes a path down, and here go the names the operator gave.
             self._witness.see(DirectoryHint(directory))
-        looked = look_at_table(directories, self._list, self._witness, self._settings.selection)
+        looked = look_at_table(directories, self._list, self._witness, self._selection)
         if looked is None:
             return None
         look, listings = looked

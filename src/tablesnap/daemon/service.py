@@ -52,7 +52,6 @@ from tablesnap.errors import FileChanged, FileVanished, KeyRefused, TablesnapErr
 from tablesnap.rules import sstable
 from tablesnap.rules.index import Index
 from tablesnap.rules.index_parts import newest_of
-from tablesnap.rules.keys import Keys
 from tablesnap.rules.lifecycle import Lifecycle, lifecycle_of
 from tablesnap.rules.place import place_of
 from tablesnap.store.port import Store
@@ -93,7 +92,7 @@ class Daemon:
         now: Callable[[], float] = time.monotonic,
         timing: Timing | None = None,
     ) -> None:
-        keys = Keys(prefix=settings.prefix, node=settings.node, separator=settings.separator)
+        keys = settings.keys
         self._settings = settings
         self._stamps = StampClock(wall_clock, now)
         self._known_key = ""  # of an object that the store can be asked about

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from tablesnap.rules.keys import Keys
 from tablesnap.rules.selection import Selection
 
 
@@ -27,3 +28,8 @@ class Settings:
     index_interval: float = 10.0  # seconds; 0: an index after every commit
     pin_limit: int | None = None  # bytes; None: a tenth of the file system
     selection: Selection = field(default_factory=Selection)
+
+    @property
+    def keys(self) -> Keys:
+        """The keys of this node."""
+        return Keys(prefix=self.prefix, node=self.node, separator=self.separator)
