@@ -27,8 +27,8 @@ from tests.cassandra.node import Node, running_node
 
 from tablesnap.capture.limits import pins_within, raise_file_limit
 from tablesnap.capture.pin import Pins
-from tablesnap.daemon.messages import Committed, IndexLog, LogGone
-from tablesnap.daemon.witness import Witness
+from tablesnap.live.events import Committed, IndexLog, LogGone
+from tablesnap.live.witness import Witness
 from tablesnap.rules.view import Name
 from tablesnap.watch.hints import Hint, Started
 from tablesnap.watch.inotify import Watcher

@@ -18,7 +18,7 @@ from tablesnap.daemon.stamping import StampClock
 from tablesnap.daemon.table_recording import TableRecorder, is_due
 from tablesnap.daemon.tables import Tables
 from tablesnap.daemon.timing import Timing
-from tablesnap.daemon.witness import Witness
+from tablesnap.live.witness import Witness
 from tablesnap.rules.index import Index
 from tablesnap.rules.keys import Keys
 

@@ -11,12 +11,12 @@ from tests.daemon.table_points import directory_below
 from tablesnap.capture.listing import look_at_directory
 from tablesnap.capture.pin import Pins
 from tablesnap.daemon.holding import Doing, Holder
-from tablesnap.daemon.looking import TableLook, sort_out
 from tablesnap.daemon.service import utc_now
 from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.stamping import StampClock
 from tablesnap.daemon.table import Part, Parts, Table
 from tablesnap.daemon.timing import Timing
+from tablesnap.live.look import TableLook, sort_out
 from tablesnap.rules.index import Owner, StoredFile
 from tablesnap.rules.selection import Selection
 from tablesnap.rules.view import Sstable

@@ -23,8 +23,8 @@ from tests.waiting import wait_until
 
 from tablesnap.capture.listing import look_at_directory
 from tablesnap.capture.pin import Pins
-from tablesnap.daemon.looking import look_at_table
-from tablesnap.daemon.witness import Witness
+from tablesnap.live.look import look_at_table
+from tablesnap.live.witness import Witness
 from tablesnap.rules.index import Index, StoredFile
 from tablesnap.rules.selection import Selection
 from tablesnap.store.memory import MemoryStore

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tablesnap.cli.tablecheck_flags import Against
-from tablesnap.daemon.explaining import Explainer
-from tablesnap.daemon.explanations import Explanation, State
+from tablesnap.explain.explaining import Explainer
+from tablesnap.explain.explanations import Explanation, State
 from tablesnap.rules.keys import Keys
 from tablesnap.rules.place import place_of
 from tablesnap.store.port import Store

@@ -13,8 +13,8 @@ from tablesnap.cli.logs import set_up_logging
 from tablesnap.cli.options import Options
 from tablesnap.cli.printable import printable
 from tablesnap.cli.screen import Screen
-from tablesnap.daemon.explaining import Explainer
-from tablesnap.daemon.explanations import Explanation, State
+from tablesnap.explain.explaining import Explainer
+from tablesnap.explain.explanations import Explanation, State
 from tablesnap.rules.place import place_of
 from tablesnap.store.opening import open_store
 

@@ -8,7 +8,7 @@ from tablesnap.daemon.holding import Doing, Holder
 from tablesnap.daemon.reconciling import Reconciler, reborn
 from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.table import Part, Parts, Table
-from tablesnap.daemon.witness import BASE_RANK
+from tablesnap.live.witness import BASE_RANK
 from tablesnap.rules import sstable
 from tablesnap.rules.view import Sstable
 from tablesnap.units import spell_count

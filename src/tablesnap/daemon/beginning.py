@@ -7,11 +7,11 @@ from datetime import datetime
 from tablesnap.daemon.directory import Directory
 from tablesnap.daemon.holding import Doing, Holder
 from tablesnap.daemon.intake import Judged
-from tablesnap.daemon.looking import TableLook, fingerprint_of
 from tablesnap.daemon.reconciling import Reconciler
 from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.table import Part, Parts, Table
-from tablesnap.daemon.witness import ADDITION_RANK, BASE_RANK
+from tablesnap.live.look import TableLook, fingerprint_of
+from tablesnap.live.witness import ADDITION_RANK, BASE_RANK
 from tablesnap.rules import history, sstable
 from tablesnap.rules.found import Verdict, judge
 from tablesnap.rules.keys import Keys

@@ -8,11 +8,11 @@ from tablesnap.capture.listing import look_at_file
 from tablesnap.capture.pin import Pin, Pins
 from tablesnap.daemon.directory import Directory, Seen
 from tablesnap.daemon.holding import Doing, Holder
-from tablesnap.daemon.messages import Committed
 from tablesnap.daemon.reconciling import Reconciler, failing_disk, reborn
 from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.table import Part, Parts, Table
-from tablesnap.daemon.witness import ADDITION_RANK
+from tablesnap.live.events import Committed
+from tablesnap.live.witness import ADDITION_RANK
 from tablesnap.rules import history, sstable
 from tablesnap.rules.place import place_of
 from tablesnap.rules.txnlog import Kind

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from tablesnap.capture.listing import Listing, look_at_file
 from tablesnap.capture.pin import Pin, Pins
 from tablesnap.daemon.directory import Directory
-from tablesnap.daemon.looking import TableLook
 from tablesnap.daemon.messages import Protected, Task
 from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.stamping import StampClock
 from tablesnap.daemon.table import Part, Parts, Table
 from tablesnap.daemon.timing import Timing
 from tablesnap.errors import CannotRead, FileChanged, FileVanished, TablesnapError
+from tablesnap.live.look import TableLook
 from tablesnap.rules import history, sstable
 from tablesnap.rules.view import Name, Sstable
 from tablesnap.units import spell_size

@@ -1,6 +1,6 @@
 """What the daemon's one thread is told, besides the watcher's hints."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,8 +9,7 @@ from tablesnap.catalog.catalog import Survey
 from tablesnap.errors import StoreError, TablesnapError
 from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.index import Index, StoredFile
-from tablesnap.rules.txnlog import Transaction
-from tablesnap.rules.view import Name, Sstable
+from tablesnap.rules.view import Sstable
 
 
 @dataclass(frozen=True)
@@ -27,37 +26,6 @@ class Task:
     sstable: Sstable | None = None  # which sstable,
     pin: Pin | None = None  # and what holds it
     is_wanted: Callable[[], bool] = lambda: True
-
-
-@dataclass(frozen=True)
-class Committed:
-    """A transaction log was read to its COMMIT."""
-
-    directory: str  # one of those that have the log
-    transaction: Transaction
-    at: datetime  # the moment of the commit
-    read_at: float  # monotonic seconds
-    brought: Mapping[Name, tuple[str, ...]]  # the names of the components that were seen of what it added
-    pins: Mapping[Name, tuple[Pin, ...]]  # the components of what an addition brought
-
-
-@dataclass(frozen=True)
-class LogGone:
-    """A transaction log is gone, and nobody has read how it ended; *opened*: it was read, and had not ended."""
-
-    directory: str
-    name: str
-    opened: bool
-    seen_at: float = 0.0  # monotonic seconds
-
-
-@dataclass(frozen=True)
-class IndexLog:
-    """The flush log of a secondary index is there, or has ended."""
-
-    directory: str
-    name: str
-    is_open: bool
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from datetime import datetime
 
 from tablesnap.capture.listing import Listing
 from tablesnap.daemon.holding import Doing, Holder
-from tablesnap.daemon.looking import Listings, TableLook, look_at_table
 from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.table import Part, Parts, Table
-from tablesnap.daemon.witness import ADDITION_RANK, Witness
+from tablesnap.live.look import Listings, TableLook, look_at_table
+from tablesnap.live.witness import ADDITION_RANK, Witness
 from tablesnap.rules import sstable
 from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.place import place_of

@@ -22,10 +22,7 @@ from tablesnap.daemon.intake import FRESH, Intake, Judged
 from tablesnap.daemon.messages import (
     Checked,
     Clocked,
-    Committed,
     Finished,
-    IndexLog,
-    LogGone,
     Protected,
     Recorded,
     Rescan,
@@ -46,9 +43,10 @@ from tablesnap.daemon.table_recording import TableRecorder
 from tablesnap.daemon.tables import Tables, quiet_of_copies
 from tablesnap.daemon.telling import Teller
 from tablesnap.daemon.timing import Timing
-from tablesnap.daemon.witness import Witness
 from tablesnap.daemon.work import Protector
 from tablesnap.errors import FileChanged, FileVanished, KeyRefused, TablesnapError
+from tablesnap.live.events import Committed, IndexLog, LogGone
+from tablesnap.live.witness import Witness
 from tablesnap.rules import sstable
 from tablesnap.rules.index import Index
 from tablesnap.rules.index_parts import newest_of

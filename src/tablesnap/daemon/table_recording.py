@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 
 from tablesnap.daemon.directory import Directory
 from tablesnap.daemon.intake import Intake
-from tablesnap.daemon.looking import Listings, Looked, fingerprint_of
 from tablesnap.daemon.messages import Recorded
 from tablesnap.daemon.recording import AGAIN_SECONDS, AT_THE_LATEST_SECONDS, BACKLOG_SECONDS
 from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.stamping import held_to
 from tablesnap.daemon.table import Table
 from tablesnap.daemon.tables import Tables
+from tablesnap.live.look import Listings, Looked, fingerprint_of
 from tablesnap.rules import history, sstable
 from tablesnap.rules.index import FORMAT, Index, StoredFile, names_for_1x
 from tablesnap.rules.index_parts import join, project

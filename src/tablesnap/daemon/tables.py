@@ -10,13 +10,13 @@ from tablesnap.daemon.beginning import Beginner
 from tablesnap.daemon.directory import Directory
 from tablesnap.daemon.following import Follower
 from tablesnap.daemon.holding import Doing, Holder
-from tablesnap.daemon.messages import IndexLog, LogGone
 from tablesnap.daemon.reconciling import Reconciler
 from tablesnap.daemon.settings import Settings
 from tablesnap.daemon.stamping import StampClock
 from tablesnap.daemon.table import Table, new_history
 from tablesnap.daemon.timing import Timing
-from tablesnap.daemon.witness import Witness
+from tablesnap.live.events import IndexLog, LogGone
+from tablesnap.live.witness import Witness
 from tablesnap.rules import history, sstable
 from tablesnap.rules.keys import Keys
 from tablesnap.rules.lifecycle import Lifecycle, lifecycle_of

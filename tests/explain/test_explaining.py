@@ -16,10 +16,10 @@ from tests.waiting import wait_until
 
 from tablesnap.capture.listing import look_at_file
 from tablesnap.catalog.catalog import Catalog
-from tablesnap.daemon.explaining import Explainer
-from tablesnap.daemon.explanations import State
-from tablesnap.daemon.looking import fingerprint_of
 from tablesnap.errors import StoreUnavailable
+from tablesnap.explain.explaining import Explainer
+from tablesnap.explain.explanations import State
+from tablesnap.live.look import fingerprint_of
 from tablesnap.rules import sstable as names_of
 from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.index import Index, Owner, StoredFile

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from tablesnap.capture.listing import Listing
-from tablesnap.daemon.witness import Witness
+from tablesnap.live.witness import Witness
 from tablesnap.rules import history, sstable
 from tablesnap.rules.incarnation import Incarnation, fingerprint
 from tablesnap.rules.selection import Selection

@@ -11,9 +11,9 @@ from tests.daemon.table_points import directory_below
 
 from tablesnap.capture.listing import Listing, look_at_directory
 from tablesnap.capture.pin import Pins
-from tablesnap.daemon.looking import TRIES, TableLook, fingerprint_of, look_at_table
 from tablesnap.daemon.service import utc_now
-from tablesnap.daemon.witness import Witness
+from tablesnap.live.look import TRIES, TableLook, fingerprint_of, look_at_table
+from tablesnap.live.witness import Witness
 from tablesnap.rules.selection import Selection
 from tablesnap.watch.hints import DirectoryHint
 

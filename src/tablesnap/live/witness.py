@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from tablesnap.capture.listing import real_path_of
 from tablesnap.capture.log import OpenLog
 from tablesnap.capture.pin import Pin, Pins
-from tablesnap.daemon.messages import Committed, IndexLog, LogGone
 from tablesnap.errors import CannotRead, FileVanished
+from tablesnap.live.events import Committed, IndexLog, LogGone
 from tablesnap.rules import sstable
 from tablesnap.rules.place import place_of
 from tablesnap.rules.txnlog import CorruptLog, Kind, Outcome, Transaction, read_log

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from tablesnap.capture.listing import Listing, advice_on, look_at_directory
 from tablesnap.capture.pin import Pins
 from tablesnap.catalog.catalog import Catalog, Survey
-from tablesnap.daemon.explanations import Explanation, State, Stored, of_component, of_file, why_dead, why_excluded
-from tablesnap.daemon.looking import fingerprint_of, look_at_table, sort_out
-from tablesnap.daemon.messages import Committed, IndexLog, LogGone
-from tablesnap.daemon.witness import Witness
+from tablesnap.explain.explanations import Explanation, State, Stored, of_component, of_file, why_dead, why_excluded
+from tablesnap.live.events import Committed, IndexLog, LogGone
+from tablesnap.live.look import fingerprint_of, look_at_table, sort_out
+from tablesnap.live.witness import Witness
 from tablesnap.rules import history, sstable
 from tablesnap.rules.incarnation import Incarnation
 from tablesnap.rules.index import Index

@@ -10,8 +10,8 @@ from tests.daemon.fake_cassandra import V30, Stream, Table, Transaction, Written
 from tests.daemon.table_points import directory_below
 
 from tablesnap.capture.pin import Pins
-from tablesnap.daemon.messages import Committed, IndexLog, LogGone
-from tablesnap.daemon.witness import Witness
+from tablesnap.live.events import Committed, IndexLog, LogGone
+from tablesnap.live.witness import Witness
 from tablesnap.rules.txnlog import Kind, Outcome
 from tablesnap.watch.hints import DirectoryGone, DirectoryHint, FileHint, Happening
 

@@ -1,0 +1,1 @@
+"""Say of each file whether it is protected, without a daemon."""
