@@ -46,7 +46,7 @@ TABLES_PER_KEYSPACE = 25
 START = datetime(2026, 1, 1, tzinfo=UTC)
 APART = timedelta(minutes=20)  # sstables
 PAGE = 1000
-TABLELIST = "import sys; from tablesnap.cli.tablelist import main; sys.exit(main())"
+TABLELIST = "import sys; from tablesnap.cli.tablelist.main import main; sys.exit(main())"
 
 
 @dataclass(frozen=True)

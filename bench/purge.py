@@ -19,7 +19,7 @@ PACE = timedelta(minutes=30)  # from index to index of a node
 AGE_DAYS = 30
 CHOP = """\
 import resource, sys
-from tablesnap.cli.tablechop import main
+from tablesnap.cli.tablechop.main import main
 code = main()
 used = resource.getrusage(resource.RUSAGE_SELF)
 print(f"peak {used.ru_maxrss} KiB, {used.ru_utime + used.ru_stime} s", file=sys.stderr)

@@ -46,7 +46,7 @@ from tablesnap.store.port import Content
 from tablesnap.store.s3 import S3Options, S3Store
 
 NODE = "bench"
-TABLESLURP = "import sys; from tablesnap.cli.tableslurp import main; sys.exit(main())"
+TABLESLURP = "import sys; from tablesnap.cli.tableslurp.main import main; sys.exit(main())"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from tablesnap.cli import daemon_flags, flags, tablecheck_flags, tablechop_flags, tablelist_flags, tableslurp_flags
+from tablesnap.cli.line import flags
+from tablesnap.cli.tablecheck import flags as tablecheck_flags
+from tablesnap.cli.tablechop import flags as tablechop_flags
+from tablesnap.cli.tablelist import flags as tablelist_flags
+from tablesnap.cli.tableslurp import flags as tableslurp_flags
+from tablesnap.cli.tablesnap import flags as daemon_flags
 
 
 class Kind(Enum):

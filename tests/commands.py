@@ -22,5 +22,7 @@ def command(name: str, bucket: Bucket, *words: str, flags: tuple[str, ...] = ())
     """Run `NAME FLAGS BUCKET WORDS` on what the node of these tests has stored in *bucket*."""
     out, err = io.StringIO(), io.StringIO()
     with environment({**bucket.environment, "COLUMNS": "1000"}), redirect_stdout(out), redirect_stderr(err):
-        code = import_module(f"tablesnap.cli.{name}").main(["-n", NODE, *flags, *bucket.arguments, bucket.url, *words])
+        code = import_module(f"tablesnap.cli.{name}.main").main(
+            ["-n", NODE, *flags, *bucket.arguments, bucket.url, *words]
+        )
     return Said(code, out.getvalue(), err.getvalue())

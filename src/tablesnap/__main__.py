@@ -2,6 +2,6 @@
 
 import sys
 
-from tablesnap.cli.tablesnap import main
+from tablesnap.cli.tablesnap.main import main
 
 sys.exit(main())

@@ -10,9 +10,9 @@ from typing import Any
 from tests.cassandra.node import Node
 from tests.daemon.harness import NODE, Bucket, wait_until
 
-from tablesnap.cli import restoring
-from tablesnap.cli.screen import Screen
-from tablesnap.cli.tableslurp_flags import parse
+from tablesnap.cli.console.screen import Screen
+from tablesnap.cli.tableslurp import run
+from tablesnap.cli.tableslurp.flags import parse
 from tablesnap.rules.index import Index, StoredFile
 from tablesnap.rules.index_decoding import decode
 from tablesnap.rules.keys import Keys, directory_of, is_index
@@ -99,7 +99,7 @@ def slurp(bucket: Bucket, *arguments: str | Path) -> None:
         one for word in arguments for one in ((*bucket.arguments, bucket.url) if word == "BUCKET" else (str(word),))
     ]
     options = parse(words, bucket.environment, datetime.now(UTC))
-    code = restoring.restore(options, bucket.store(), Screen(), threading.Event)
+    code = run.restore(options, bucket.store(), Screen(), threading.Event)
     assert code == 0, f"tableslurp {words} ended with {code}"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.cassandra.node import Node
 from tests.daemon.harness import Bucket, clean_environment
 
-_TABLESLURP = "import sys; from tablesnap.cli.tableslurp import main; sys.exit(main())"
+_TABLESLURP = "import sys; from tablesnap.cli.tableslurp.main import main; sys.exit(main())"
 _ASK = """
 import json, socket, sys
 with socket.create_connection(("127.0.0.1", {port})) as server, server.makefile("rw") as talk:

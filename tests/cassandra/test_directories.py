@@ -14,7 +14,7 @@ from tests.daemon.harness import NODE, Bucket, clean_environment, running
 
 pytestmark = pytest.mark.cassandra
 
-TABLECHECK = "import sys; from tablesnap.cli.tablecheck import main; sys.exit(main())"
+TABLECHECK = "import sys; from tablesnap.cli.tablecheck.main import main; sys.exit(main())"
 LOCAL = ("system", "system_schema")
 # What of the keyspace `system` is on every disk all the same.
 SPREAD = {"batches", "paxos", "compaction_history", "prepared_statements", "repairs"}

@@ -95,7 +95,7 @@ def main() -> int:
     if asked is None:
         return 0
     become(asked)
-    command: Any = importlib.import_module(f"tablesnap.cli.{asked.command}")
+    command: Any = importlib.import_module(f"tablesnap.cli.{asked.command}.main")
     sys.argv = [asked.command, *asked.arguments]
     return int(command.main(asked.arguments))
 

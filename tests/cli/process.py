@@ -19,7 +19,7 @@ from tests.cli import forking
 import tablesnap
 
 SOURCE = str(Path(tablesnap.__file__).parents[1])
-CONSOLE_SCRIPT = "import sys; from tablesnap.cli.tablesnap import main; sys.exit(main())"
+CONSOLE_SCRIPT = "import sys; from tablesnap.cli.tablesnap.main import main; sys.exit(main())"
 UNANSWERED = 150.0  # seconds after which a test that hangs fails
 _OF_THE_INTERPRETER = ("PYTHON", "LANG", "LC_")  # what it reads when it starts
 
@@ -44,7 +44,12 @@ def ended(command: str, *arguments: str | Path, **more: str) -> subprocess.Compl
     """Run a command to its end, with *more* in its environment."""
     words = [str(one) for one in arguments]
     if any(name.startswith(_OF_THE_INTERPRETER) for name in more):
-        line = [sys.executable, "-c", f"import sys; from tablesnap.cli.{command} import main; sys.exit(main())", *words]
+        line = [
+            sys.executable,
+            "-c",
+            f"import sys; from tablesnap.cli.{command}.main import main; sys.exit(main())",
+            *words,
+        ]
         return subprocess.run(line, capture_output=True, text=True, env=environment(**more), timeout=UNANSWERED)
     with tempfile.NamedTemporaryFile() as output, tempfile.NamedTemporaryFile() as errors:
         asked = forking.Asked(command, words, environment(**more), os.getcwd(), output.name, errors.name)

@@ -8,10 +8,10 @@ import pytest
 from tests.cli.process import CONSOLE_SCRIPT, UNANSWERED, environment, running
 from tests.endpoint import S3Server
 
-from tablesnap.cli.confidential import without_secrets
-from tablesnap.cli.daemon_flags import grammar_of, make_parser
-from tablesnap.cli.flags import SECRETS
-from tablesnap.cli.secrets import secrets_in
+from tablesnap.cli.line.confidential import without_secrets
+from tablesnap.cli.line.flags import SECRETS
+from tablesnap.cli.line.secrets import secrets_in
+from tablesnap.cli.tablesnap.flags import grammar_of, make_parser
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY="
 TOKEN = "IQoJb3JpZ2luX2VjEXAMPLETOKEN//////////wEaCXVzLWVhc3QtMSJGMEQ"
@@ -28,7 +28,7 @@ WORDS = {
 
 
 def run(command: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    script = f"import sys; from tablesnap.cli.{command} import main; sys.exit(main())"
+    script = f"import sys; from tablesnap.cli.{command}.main import main; sys.exit(main())"
     words = [sys.executable, "-c", script, *arguments]
     return subprocess.run(words, capture_output=True, text=True, env=environment(**more), timeout=UNANSWERED)
 
@@ -86,7 +86,7 @@ def test_a_password_in_any_word_is_hidden_from_the_process_list() -> None:
 
 @pytest.mark.parametrize("command", [*READERS, "tablesnap"])
 def test_nothing_that_takes_long_is_loaded_before_the_secrets_are_hidden(command: str) -> None:
-    script = f"import sys, tablesnap.cli.{command}; print([one for one in {HEAVY} if one in sys.modules])"
+    script = f"import sys, tablesnap.cli.{command}.main; print([one for one in {HEAVY} if one in sys.modules])"
 
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment(), check=True)
 

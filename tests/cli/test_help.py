@@ -9,10 +9,14 @@ import pytest
 from tests.cli.process import run
 
 from tablesnap import __version__
-from tablesnap.cli import flags, tablecheck_flags, tablechop_flags, tablelist_flags, tableslurp_flags
-from tablesnap.cli.daemon_flags import make_parser
-from tablesnap.cli.tally import Tally
-from tablesnap.cli.textfile import write_textfile
+from tablesnap.cli.line import flags
+from tablesnap.cli.tablecheck import flags as tablecheck_flags
+from tablesnap.cli.tablecheck.tally import Tally
+from tablesnap.cli.tablecheck.textfile import write_textfile
+from tablesnap.cli.tablechop import flags as tablechop_flags
+from tablesnap.cli.tablelist import flags as tablelist_flags
+from tablesnap.cli.tableslurp import flags as tableslurp_flags
+from tablesnap.cli.tablesnap.flags import make_parser
 from tablesnap.verify.finding import Kind, Proof
 
 MakeParser = Callable[[], tuple[flags.Parser, list[argparse.Action]]]

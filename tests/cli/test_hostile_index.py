@@ -32,7 +32,7 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(command: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    program = f"import sys; from tablesnap.cli.{command} import main; sys.exit(main())"
+    program = f"import sys; from tablesnap.cli.{command}.main import main; sys.exit(main())"
     words = [sys.executable, "-c", program, "-n", "node1", *map(str, arguments)]
     done = subprocess.run(words, capture_output=True, text=True, env=environment(), timeout=UNANSWERED)
     assert "Traceback" not in done.stderr

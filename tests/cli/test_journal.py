@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.cli.sockets import listening
 
-from tablesnap.cli.journal import JournalHandler, entry
+from tablesnap.cli.console.journal import JournalHandler, entry
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ import pytest
 from tests.cli.process import CONSOLE_SCRIPT, environment
 from tests.waiting import wait_until
 
-from tablesnap.cli.log_queue import LIMIT, LogQueue
-from tablesnap.cli.logs import JSONFormatter
+from tablesnap.cli.console.log_queue import LIMIT, LogQueue
+from tablesnap.cli.console.logs import JSONFormatter
 
 LOG = logging.getLogger("tablesnap.tests.log_queue")
 SMALLEST_PIPE = 4096

@@ -12,8 +12,8 @@ import pytest
 from tests.cli.process import run, running
 from tests.cli.sockets import listening
 
-from tablesnap.cli.logs import JSONFormatter, TextFormatter, set_up_logging
-from tablesnap.cli.screen import Screen
+from tablesnap.cli.console.logs import JSONFormatter, TextFormatter, set_up_logging
+from tablesnap.cli.console.screen import Screen
 
 LOG = logging.getLogger("tablesnap.tests.logs")
 

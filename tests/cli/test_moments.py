@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tablesnap.cli.moments import moment
+from tablesnap.cli.line.moments import moment
 from tablesnap.errors import UsageError
 
 NOW = datetime(2026, 11, 22, 20, 30, tzinfo=UTC)

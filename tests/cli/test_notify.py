@@ -14,7 +14,7 @@ from tests.cli.process import CONSOLE_SCRIPT, environment
 from tests.cli.sockets import listening
 from tests.waiting import wait_until
 
-from tablesnap.cli.notify import NotifySocket, supervisor_of
+from tablesnap.cli.tablesnap.notify import NotifySocket, supervisor_of
 from tablesnap.daemon.supervisor import Unsupervised
 
 

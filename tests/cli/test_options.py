@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tablesnap.cli.options import Options, parse
+from tablesnap.cli.tablesnap.options import Options, parse
 from tablesnap.errors import UsageError
 
 MIB = 1 << 20

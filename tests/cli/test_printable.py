@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from tablesnap.cli.printable import printable
+from tablesnap.cli.line.printable import printable
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import textwrap
 import pytest
 from tests.cli.process import environment
 
-from tablesnap.cli.progress import LineProgress
+from tablesnap.cli.console.progress import LineProgress
 
 GIB = 1 << 30
 
@@ -102,9 +102,9 @@ def test_on_a_terminal_a_bar_is_drawn_and_log_lines_stand_whole_above_it() -> No
     written = on_a_terminal(
         """
         import logging
-        from tablesnap.cli.logs import set_up_logging
-        from tablesnap.cli.progress import progress_for
-        from tablesnap.cli.screen import Screen
+        from tablesnap.cli.console.logs import set_up_logging
+        from tablesnap.cli.console.progress import progress_for
+        from tablesnap.cli.console.screen import Screen
 
         screen = Screen()
         set_up_logging(screen, log_format="text", debug=False, syslog=False)

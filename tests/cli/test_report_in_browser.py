@@ -16,7 +16,7 @@ from tests.cli.process import UNANSWERED, environment
 
 pytestmark = pytest.mark.servers
 
-TABLELIST = "import sys; from tablesnap.cli.tablelist import main; sys.exit(main())"
+TABLELIST = "import sys; from tablesnap.cli.tablelist.main import main; sys.exit(main())"
 NOW = datetime.now(UTC).replace(microsecond=0)
 DATA = "/var/lib/cassandra/data/shop"
 USERS = f"{DATA}/users-{'5a1c395e' * 4}"

@@ -40,7 +40,7 @@ def test_interrupt_ends_it_with_130(line: list[str]) -> None:
 
 BUSY = """
 import sys, threading
-from tablesnap.cli.signals import Signals
+from tablesnap.cli.console.signals import Signals
 
 class NeverDone:
     "What was told to stop, and has not finished what is in flight."

@@ -9,7 +9,7 @@ from tests.cli.process import environment
 COMMANDS = ("tablecheck", "tablechop", "tablelist", "tableslurp", "tablesnap")
 # What it takes to talk to a store or to draw a bar: each takes longer to load than all of ours together.
 SLOW = {"_awscrt", "awscrt", "boto3", "botocore", "obstore", "rich"}
-SCRIPT = "import sys; from tablesnap.cli.{} import main; sys.exit(main())"
+SCRIPT = "import sys; from tablesnap.cli.{}.main import main; sys.exit(main())"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -33,5 +33,5 @@ def test_a_line_that_needs_no_store_loads_no_library_for_one(command: str, line:
 
     loaded = {text.rpartition("|")[2].strip() for text in done.stderr.splitlines() if text.startswith("import time:")}
     assert done.returncode == exit_code
-    assert "tablesnap.cli.flags" in loaded
+    assert "tablesnap.cli.line.flags" in loaded
     assert not SLOW & {name.partition(".")[0] for name in loaded}

@@ -25,13 +25,13 @@ from tests.daemon.harness import Bucket
 from tests.daemon.table_points import directory_below, following, wait_for_live
 from tests.endpoint import S3Server
 
-from tablesnap.cli.tablecheck_flags import parse
+from tablesnap.cli.tablecheck.flags import parse
 from tablesnap.errors import UsageError
 from tablesnap.rules.late import Late
 from tablesnap.store.file import FileStore
 from tablesnap.store.port import Content
 
-TABLECHECK = "import sys; from tablesnap.cli.tablecheck import main; sys.exit(main())"
+TABLECHECK = "import sys; from tablesnap.cli.tablecheck.main import main; sys.exit(main())"
 GOLDEN = Path(__file__).parents[1] / "golden" / "tablesnap-1.2.1"
 NOW = datetime.now(UTC).replace(microsecond=0)
 USERS = f"/data/shop/users-{'5a1c395e' * 4}"

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from tests.catalog.stored import Past
 from tests.stores import Around
 
-from tablesnap.cli.checking import Run
-from tablesnap.cli.printable import printable
-from tablesnap.cli.screen import Screen
-from tablesnap.cli.tablecheck_flags import parse
-from tablesnap.cli.tally import Tally
+from tablesnap.cli.console.screen import Screen
+from tablesnap.cli.line.printable import printable
+from tablesnap.cli.tablecheck.flags import parse
+from tablesnap.cli.tablecheck.run import Run
+from tablesnap.cli.tablecheck.tally import Tally
 from tablesnap.download.line import Halted
 from tablesnap.rules.keys import is_index
 from tablesnap.store.memory import MemoryStore

@@ -14,7 +14,7 @@ from tests.cli.process import ended
 from tests.endpoint import S3Server
 from tests.s3_servers import dating_server
 
-from tablesnap.cli.tablechop_flags import parse
+from tablesnap.cli.tablechop.flags import parse
 from tablesnap.errors import UsageError
 from tablesnap.rules.keys import is_index
 from tablesnap.store.s3 import S3Options, S3Store

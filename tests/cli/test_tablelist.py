@@ -16,7 +16,7 @@ from tests.golden.stored import bucket_of_1x, put_into
 
 from tablesnap.rules.late import Late
 
-TABLELIST = "import sys; from tablesnap.cli.tablelist import main; sys.exit(main())"
+TABLELIST = "import sys; from tablesnap.cli.tablelist.main import main; sys.exit(main())"
 NOW = datetime.now(UTC).replace(microsecond=0)
 DATA = "/var/lib/cassandra/data"
 USERS = f"{DATA}/shop/users-{'5a1c395e' * 4}"

@@ -20,7 +20,7 @@ from tests.waiting import wait_until
 
 from tablesnap.rules.late import Late
 
-TABLESLURP = "import sys; from tablesnap.cli.tableslurp import main; sys.exit(main())"
+TABLESLURP = "import sys; from tablesnap.cli.tableslurp.main import main; sys.exit(main())"
 NOW = datetime.now(UTC).replace(microsecond=0)
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "restore.md"
 DATA = "/var/lib/cassandra/data"

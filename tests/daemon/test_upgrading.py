@@ -87,7 +87,7 @@ class Terminal:
 
     def begin(self, words: Sequence[str]) -> Daemon:
         """Start a command."""
-        script = f"import sys; from tablesnap.cli.{words[0]} import main; sys.exit(main())"
+        script = f"import sys; from tablesnap.cli.{words[0]}.main import main; sys.exit(main())"
         return Daemon([sys.executable, "-c", script, *words[1:]], self._environment, self._log)
 
     def run(self, words: Sequence[str]) -> int:

@@ -15,7 +15,11 @@ from tests.daemon.harness import Bucket, clean_environment, running, sstable, wr
 from tests.defects.support import await_restore_point, restored
 from tests.endpoint import S3Server
 
-from tablesnap.cli import daemon_flags, tablecheck_flags, tablechop_flags, tablelist_flags, tableslurp_flags
+from tablesnap.cli.tablecheck import flags as tablecheck_flags
+from tablesnap.cli.tablechop import flags as tablechop_flags
+from tablesnap.cli.tablelist import flags as tablelist_flags
+from tablesnap.cli.tableslurp import flags as tableslurp_flags
+from tablesnap.cli.tablesnap import flags as daemon_flags
 from tablesnap.errors import FileVanished, TablesnapError
 from tablesnap.upload.pool import Pool
 

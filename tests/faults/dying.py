@@ -39,7 +39,7 @@ def _run(name: str, words: list[str], step: int, log: str, environment: Mapping[
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    main = import_module(f"tablesnap.cli.{name}").main
+    main = import_module(f"tablesnap.cli.{name}.main").main
     count = itertools.count(1)
 
     def hear(event: str, details: tuple[object, ...]) -> None:

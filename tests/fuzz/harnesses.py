@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
-from tablesnap.cli.moments import is_moment_in_words, moment
+from tablesnap.cli.line.moments import is_moment_in_words, moment
 from tablesnap.errors import StoreError, TablesnapError, UnreadableIndex
 from tablesnap.rules import commitlogs, order, place, sstable, table_name, taken
 from tablesnap.rules.column_types import reads, spell_types

@@ -35,7 +35,7 @@ ASK_EACH = """
 import importlib, os, subprocess, sys
 for command in sys.argv[1:]:
     subprocess.run([command, "--version"], check=True)
-    print("compiled:", os.path.exists(importlib.import_module(f"tablesnap.cli.{command}").__cached__), flush=True)
+    print("compiled:", os.path.exists(importlib.import_module(f"tablesnap.cli.{command}.main").__cached__), flush=True)
 """
 GROUP = 4242  # may read the database's files, as no other may
 # Of a hierarchy of control groups that is half the old kind and half the new, the runtime will have nothing.

@@ -57,7 +57,7 @@ def test_the_wheel_has_the_package_with_its_data_and_nothing_else(dist: Mapping[
 
     tracked = {str(path.relative_to(ROOT / "src")) for path in (ROOT / "src").rglob("*") if path.is_file()}
     sources = {name for name in tracked if "__pycache__" not in name}
-    assert {"tablesnap/cli/report.css", "tablesnap/py.typed"} <= names
+    assert {"tablesnap/cli/tablelist/report/report.css", "tablesnap/py.typed"} <= names
     assert {name for name in names if ".dist-info/" not in name} == sources
 
 

@@ -16,7 +16,11 @@ from manual.page import Unrenderable, page
 from manual.roff import control, literal
 from tests.packaging.tools import expect_tools
 
-from tablesnap.cli import options, tablecheck_flags, tablechop_flags, tablelist_flags, tableslurp_flags
+from tablesnap.cli.tablecheck import flags as tablecheck_flags
+from tablesnap.cli.tablechop import flags as tablechop_flags
+from tablesnap.cli.tablelist import flags as tablelist_flags
+from tablesnap.cli.tableslurp import flags as tableslurp_flags
+from tablesnap.cli.tablesnap import options
 
 ROOT = Path(__file__).parents[2]
 EACH = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)

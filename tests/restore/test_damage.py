@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from tests.catalog.stored import Past
 from tests.download.bringing import AT_ONCE
 
-from tablesnap.cli.printable import printable
-from tablesnap.cli.restoring import restore
-from tablesnap.cli.screen import Screen
-from tablesnap.cli.tableslurp_flags import parse
+from tablesnap.cli.console.screen import Screen
+from tablesnap.cli.line.printable import printable
+from tablesnap.cli.tableslurp.flags import parse
+from tablesnap.cli.tableslurp.run import restore
 from tablesnap.rules.keys import INDEX_ENDING
 from tablesnap.store.port import Listed
 
