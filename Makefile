@@ -31,7 +31,7 @@ SERVERS_OF_PYPI := $(foreach one,rclone nanio localbucket,$(shell echo $(one) | 
 help:
 	@echo 'make demo    see the daemon at work on an example directory'
 	@echo 'make quick   run the tests of rules, catalog, restore, purge and upload, in less than a minute'
-	@echo 'make test    run every test that needs nothing beyond PyPI, in six to eight minutes (ARGS="-k some_words": a part)'
+	@echo 'make test    run every test that needs nothing beyond PyPI, in about five minutes (ARGS="-k some_words": a part)'
 	@echo 'make test-faults  tell every command every lie, and kill a daemon and a purge at every step, in some minutes'
 	@echo 'make test-servers, make test-stores, make test-cassandra, make test-packaging'
 	@echo '             run those that need a server, MinIO and SeaweedFS, a real Cassandra, or tools of Debian:'
@@ -65,7 +65,7 @@ test: how-long $(READY)
 		-m 'not servers and not cassandra and not packaging and not faults and not gcs and not stores' $(ARGS)
 
 how-long:
-	@echo 'This takes six to eight minutes on two cores, and a minute more where $(VENV) is yet to be made.'
+	@echo 'This takes about five minutes on two cores, and a minute more where $(VENV) is yet to be made.'
 
 test-servers: $(READY) $(SERVERS)/.ready
 	$(WITH) $(SERVERS_OF_PYPI) $(PYTEST) --numprocesses=$(WORKERS) -m servers $(ARGS)

@@ -93,7 +93,7 @@ def test_nothing_that_takes_long_is_loaded_before_the_secrets_are_hidden(command
     assert done.stdout == "[]\n"
 
 
-HEAVY = ("boto3", "botocore", "obstore", "rich", "urllib3", "tablesnap.daemon.service", "tablesnap.store.s3")
+HEAVY = ("botocore", "obstore", "rich", "urllib3", "tablesnap.daemon.service", "tablesnap.store.s3")
 
 
 @pytest.mark.parametrize("command", READERS)

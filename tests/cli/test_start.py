@@ -8,7 +8,7 @@ from tests.cli.process import environment
 
 COMMANDS = ("tablecheck", "tablechop", "tablelist", "tableslurp", "tablesnap")
 # What it takes to talk to a store or to draw a bar: each takes longer to load than all of ours together.
-SLOW = {"_awscrt", "awscrt", "boto3", "botocore", "obstore", "rich"}
+SLOW = {"_awscrt", "awscrt", "botocore", "obstore", "rich"}
 SCRIPT = "import sys; from tablesnap.cli.{}.main import main; sys.exit(main())"
 
 

@@ -78,7 +78,7 @@ class Scene:
         flags = {"tablelist": ("--json",), "tablecheck": ("--read",), "tableslurp": ("-r",)}.get(name, ())
         with proxy(self._dating.server, meddle) as between:
             bucket = Bucket.on(between, self._name)
-            # boto3 asks once more, and not four times, with longer and longer waits.
+            # botocore asks once more, and not four times, with longer and longer waits.
             bucket = replace(bucket, environment={**bucket.environment, "AWS_MAX_ATTEMPTS": "2"})
             said = command(name, bucket, *words, flags=flags)
         files = {str(one.relative_to(self._target)): one.read_bytes() for one in self._files()}

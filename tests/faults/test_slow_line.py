@@ -70,7 +70,7 @@ def test_what_ran_out_of_time_is_sent_again_in_parts_and_called_slow_with_the_ra
     assert last.endswith("MiB a second")
 
 
-def test_a_file_that_boto3_sends_in_one_request_is_sent_in_parts_too_where_the_line_is_slow(
+def test_a_file_that_botocore_sends_in_one_request_is_sent_in_parts_too_where_the_line_is_slow(
     line: Proxy, tmp_path: Path
 ) -> None:
     store = store_of(line)

@@ -78,7 +78,7 @@ def test_no_module_is_compiled_again_when_root_runs_a_command(root: DebianRoot) 
 
 
 def test_what_another_program_needs_of_python_does_not_hurt(root: DebianRoot) -> None:
-    root.shell("mkdir /tmp/other && echo 'raise SystemExit(9)' | tee /tmp/other/boto3.py >/tmp/other/logging.py")
+    root.shell("mkdir /tmp/other && echo 'raise SystemExit(9)' | tee /tmp/other/botocore.py >/tmp/other/logging.py")
 
     root.shell("PYTHONPATH=/tmp/other PYTHONHOME=/tmp/other tablesnap --help")
 

@@ -17,7 +17,7 @@ import sys
 from tablesnap.store.address import parse_address
 from tablesnap.store.opening import open_store
 open_store(parse_address("file:///var/backups"))
-print(*sorted({"boto3", "botocore", "obstore"} & set(sys.modules)))
+print(*sorted({"botocore", "botocore", "obstore"} & set(sys.modules)))
 """
 
 

@@ -308,13 +308,13 @@ def test_encryption_and_storage_class_go_with_every_object(moto_endpoint: S3Serv
     assert len(list(store_of(moto_endpoint, bucket).list(""))) == 3
 
 
-@pytest.mark.parametrize("way", ["obstore", "boto3", "parts"])
+@pytest.mark.parametrize("way", ["obstore", "botocore", "parts"])
 def test_what_is_standard_has_the_stores_own_class_whatever_was_asked_for(moto_endpoint: S3Server, way: str) -> None:
     bucket = new_bucket(moto_endpoint)
     multipart_above = 0 if way == "parts" else 5 << 30
     store = store_of(moto_endpoint, bucket, storage_class="GLACIER", multipart_above=multipart_above)
-    # An odd key goes by boto3.
-    key = "a//index" if way == "boto3" else "index"
+    # An odd key goes by botocore.
+    key = "a//index" if way == "botocore" else "index"
 
     store.create(key, Content.of(b"index"), standard=True)
 

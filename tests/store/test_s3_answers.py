@@ -15,7 +15,7 @@ from tablesnap.store.s3_answers import why_not_believed
 from tablesnap.store.s3_upkeep import S3Upkeep
 
 KEY = "node:/var/lib/cassandra/data/ks/t-1/nb-1-big-Data.db"
-ODD_KEY = "node:/data//Data.db"  # boto3 sends what is under such a key
+ODD_KEY = "node:/data//Data.db"  # botocore sends what is under such a key
 MIB = 1 << 20
 MODIFIED = "Mon, 30 Nov 2026 00:00:00 GMT"
 
@@ -64,7 +64,7 @@ def ends_parts(request: Request) -> bool:
 
 CREATIONS = [
     pytest.param(KEY, 100, is_put, id="by obstore"),
-    pytest.param(ODD_KEY, 100, is_put, id="by boto3"),
+    pytest.param(ODD_KEY, 100, is_put, id="by botocore"),
     pytest.param(KEY, 6 * MIB, is_part, id="a part"),
     pytest.param(KEY, 6 * MIB, begins_parts, id="an upload in parts, begun"),
     pytest.param(KEY, 6 * MIB, ends_parts, id="an upload in parts, ended"),
@@ -87,7 +87,7 @@ def test_a_200_is_no_proof_that_something_was_stored(
 
 QUESTIONS: dict[str, tuple[str, Use]] = {
     "a head": ("HEAD", lambda store: store.head(KEY)),
-    "an object by boto3": ("GET", lambda store: next(store.read(ODD_KEY))),
+    "an object by botocore": ("GET", lambda store: next(store.read(ODD_KEY))),
     "a listing": ("GET", lambda store: list(store.list(""))),
     "a level": ("GET", lambda store: list(store.level(""))),
     "a deletion of several": ("POST", lambda store: store.delete([KEY])),
@@ -216,7 +216,7 @@ ANSWERS_OF_BOTO3: dict[str, Use] = {
 def test_a_redirect_is_not_followed_and_is_told_in_one_line(
     moto_endpoint: S3Server, bucket: str, status: int, use: Use
 ) -> None:
-    """boto3 asked the bucket for its region, and was redirected, and asked the bucket for its region."""
+    """botocore asked the bucket for its region, and was redirected, and asked the bucket for its region."""
     elsewhere = Reply(status, text=b"", headers={"Location": "http://login.example.com/?from=here"})
 
     with proxy(moto_endpoint, lambda _: elsewhere) as between:
@@ -289,9 +289,13 @@ COMPLETE = b"<CompleteMultipartUploadResult><ETag>%s</ETag></CompleteMultipartUp
         ("ListObjectsV2", {}, LISTING % b"false"),
         ("ListObjectsV2", {}, LISTING % b"true"),
         ("ListObjectsV2", {}, b"<ListBucketResult/>"),  # without a namespace
-        ("ListObjectsV2", {}, b'<?xml version="1.0" encoding="big5"?><ListBucketResult/>'),  # read as UTF-8, by boto3
+        (
+            "ListObjectsV2",
+            {},
+            b'<?xml version="1.0" encoding="big5"?><ListBucketResult/>',
+        ),  # read as UTF-8
         ("CompleteMultipartUpload", {}, COMPLETE % b'"x-1"'),
-        ("CompleteMultipartUpload", {}, b"<Error><Code>InternalError</Code></Error>"),  # left to boto3
+        ("CompleteMultipartUpload", {}, b"<Error><Code>InternalError</Code></Error>"),  # left to botocore
         (
             "CreateMultipartUpload",
             {},

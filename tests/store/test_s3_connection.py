@@ -33,7 +33,7 @@ def between(moto_endpoint: S3Server) -> Iterator[Proxy]:
 
 
 def use_both_libraries(store: S3Store) -> None:
-    """Create an object through obstore, and list the bucket through boto3."""
+    """Create an object through obstore, and list the bucket through botocore."""
     store.create("key", ROWS)
     assert [listed.key for listed in store.list("")] == ["key"]
 

@@ -63,7 +63,7 @@ def test_a_server_that_knows_no_joint_deletion_is_asked_for_each(
     asked = list(deletions(moto_endpoint, bucket, lambda request: refusal if request.call == "DeleteObjects" else None))
 
     assert left(moto_endpoint, bucket) == ["stays"]
-    assert asked.count("DeleteObjects") in (1, 3), "boto3 repeats what has a status of 500 and more"
+    assert asked.count("DeleteObjects") in (1, 3), "botocore repeats what has a status of 500 and more"
     assert asked.count("DeleteObject") == len(KEYS)
 
 

@@ -66,7 +66,7 @@ def store_of(server: S3Server, bucket: str, *, host: str = "", ca_bundle: str | 
 
 
 def use_both_libraries(store: S3Store) -> None:
-    """Write and read by obstore, ask by boto3."""
+    """Write and read by obstore, ask by botocore."""
     store.create("key", Content.of(b"rows"))
     assert b"".join(store.read("key")) == b"rows"
     assert store.head("key").size == 4

@@ -1,6 +1,6 @@
 """How a store's server is reached, and whose certificates are trusted: decided here once, for every HTTP library.
 
-Left to themselves they differ: boto3 does not read ALL_PROXY, no port and no CIDR in NO_PROXY, and trusts a list of
+Left to themselves they differ: botocore does not read ALL_PROXY, no port and no CIDR in NO_PROXY, and trusts a list of
 its own; obstore reads other variables first, and trusts the system's. The rules are those of
 `curl <https://curl.se/docs/manpage.html#ENVIRONMENT>`_ and
 `Go <https://pkg.go.dev/golang.org/x/net/http/httpproxy#Config>`_.

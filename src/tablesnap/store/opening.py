@@ -48,7 +48,7 @@ def open_store(address: Address, options: StoreOptions | None = None) -> Store:
     """Make the store at *address*, without asking it anything; raise `StoreRefused` for what it cannot do.
 
     The address's prefix is not the store's affair: it goes in front of every key, which are then exact everywhere.
-    Libraries are imported here, by scheme: boto3 and obstore cost more start time than the rest together.
+    Libraries are imported here, by scheme: botocore and obstore cost more start time than the rest together.
     """
     options = options or StoreOptions()
     return _OPENERS[address.scheme](address, options)

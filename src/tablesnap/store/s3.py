@@ -1,6 +1,6 @@
 """A bucket in Amazon S3, or in a store that speaks its language.
 
-obstore sends what it can name and send in one request, which is nearly everything; boto3 says the rest.
+obstore sends what it can name and send in one request, which is nearly everything; botocore says the rest.
 """
 
 import logging

@@ -1,10 +1,10 @@
 """Which answers of a server are believed.
 
-A login page, a maintenance page behind a load balancer and a server on the wrong port say 200 as well. boto3 takes
+A login page, a maintenance page behind a load balancer and a server on the wrong port say 200 as well. botocore takes
 whatever they send: a page in HTML is an object that was stored, or a listing without keys. So each answer is looked at
-before boto3 parses it, which drops the name of the document. One that is not believed becomes an answer of our own
-with status 503, which boto3 asks for again, as it does with the errors that S3 itself puts into a 200. An error in HTML
-is not the store's word either: "403" is no denial then. A redirect is not followed.
+before botocore parses it, which drops the name of the document. One that is not believed becomes an answer of our own
+with status 503, which botocore asks for again, as it does with the errors that S3 itself puts into a 200. An error in
+HTML is not the store's word either: "403" is no denial then. A redirect is not followed.
 
 What an answer holds: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
 """
@@ -18,7 +18,7 @@ from xml.sax.saxutils import escape
 from tablesnap.checksum import from_base64
 from tablesnap.store.s3_errors import NOT_BELIEVED, PROXY_WANTS_PASSWORD, REDIRECTED, one_line, spell_page, why_a_page
 
-NOT_BELIEVED_STATUS = 503  # which boto3 asks again after
+NOT_BELIEVED_STATUS = 503  # which botocore asks again after
 REDIRECTED_STATUS = 400  # after which it does not
 
 # The document that answers each request, by each of its names, and what has to be in it.
@@ -52,7 +52,7 @@ _USUAL_ETAG = re.compile(r'"?[0-9a-fA-F]{32}(-[0-9]+)?"?')
 
 
 def look_at(client: Any) -> None:
-    """Have *client*, one of boto3's for S3, believe no answer that is none."""
+    """Have *client*, one of botocore's for S3, believe no answer that is none."""
     # With both stars it is called before botocore's own "before-parse.s3.*", which makes a bare "500 (Internal Server
     # Error)" of a page that is no XML. The other way round nothing would be believed more, only said worse.
     client.meta.events.register_first("before-parse.*.*", _look)
@@ -79,9 +79,9 @@ def _look(response_dict: dict[str, Any], **_: object) -> None:
 
 
 def is_redirect(status: int, headers: Mapping[str, str]) -> bool:
-    """Tell whether an answer sends us to another address, and not to Amazon's other regions, which boto3 knows.
+    """Tell whether an answer sends us to another address, and not to Amazon's other regions, which botocore knows.
 
-    boto3 takes any of them for the latter, and asks the bucket for its region; which is answered by a redirect.
+    botocore takes any of them for the latter, and asks the bucket for its region; which is answered by a redirect.
     """
     return 300 <= status < 400 and status != 304 and "x-amz-bucket-region" not in headers
 
@@ -119,7 +119,7 @@ def _why_no_document(operation: str, body: bytes) -> str | None:
         return f"the answer to {operation} is no XML, or not all of it: {spell_page(_text(body))}"
     found = _bare_name(root.tag)
     if found == "Error":
-        return None  # boto3 knows that S3 puts errors into a 200
+        return None  # botocore knows that S3 puts errors into a 200
     if found not in wanted:
         return f"the answer to {operation} is no {wanted[0]}: {spell_page(_text(body))}"
     texts = {_bare_name(child.tag): (child.text or "").strip() for child in root}
@@ -133,7 +133,7 @@ def _why_no_document(operation: str, body: bytes) -> str | None:
 def root_of(body: bytes) -> ET.Element | None:
     """Return the root of the XML that *body* is, or None if it is none.
 
-    It is read as boto3 reads it, which takes everything for UTF-8, whatever a document says of itself.
+    It is read as botocore reads it, which takes everything for UTF-8, whatever a document says of itself.
     """
     try:
         return ET.fromstring(body, ET.XMLParser(encoding="utf-8"))

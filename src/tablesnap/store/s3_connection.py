@@ -1,6 +1,6 @@
 """Who we are, where the bucket is, and the two libraries' clients for it, learnt once and kept.
 
-boto3's chain finds the credentials and the endpoint for both libraries, so that they never differ.
+botocore's chain finds the credentials and the endpoint for both libraries, so that they never differ.
 """
 
 import logging
@@ -61,7 +61,7 @@ OBSTORE_ENVIRONMENT = (
 )
 
 # What goes wrong reaches our caller as an error, which says it in one line; these would say it in forty.
-for _noisy in ("boto3", "botocore", "urllib3"):
+for _noisy in ("botocore", "urllib3"):
     logging.getLogger(_noisy).setLevel(logging.ERROR)
 
 
@@ -84,7 +84,7 @@ class S3Options:
     limits: Limits = field(default_factory=Limits)
 
     def write_arguments(self) -> dict[str, str]:
-        """Return what boto3 is told whenever an object is begun."""
+        """Return what botocore is told whenever an object is begun."""
         arguments = {"StorageClass": self.storage_class} if self.storage_class else {}
         if self.acl:
             arguments["ACL"] = self.acl
@@ -103,7 +103,7 @@ class Connection:
     place: Place
     region: str
     custom: bool  # not Amazon's own, so nothing it promises is taken on trust
-    client: Any  # boto3's
+    client: Any  # botocore's
     credentials: Any  # botocore's; renews itself
     root_certificates: str | None
     _make_client: Callable[..., Any] = field(repr=False)
@@ -120,7 +120,7 @@ class Connection:
             raise no_credentials(self.place.bucket, error) from error
 
     def head(self, key: str) -> dict[str, Any] | None:
-        """Return what the server says of *key*, or None if it says that there is nothing. Raises what boto3 raises."""
+        """Return what the server says of *key*, or None if it says there is nothing. Raises what botocore raises."""
         try:
             answer: dict[str, Any] = self.client.head_object(Bucket=self.place.bucket, Key=key, ChecksumMode="ENABLED")
         except ClientError as error:
@@ -131,12 +131,12 @@ class Connection:
         return answer
 
     def can_move(self) -> bool:
-        """Tell whether obstore would write exactly what boto3 would."""
+        """Tell whether obstore would write exactly what botocore would."""
         plain_name = not self.place.bucket.startswith("arn:") and not self.place.bucket.endswith("--x-s3")
         return plain_name and not any(name in os.environ for name in OBSTORE_ENVIRONMENT)
 
     def can_put(self) -> bool:
-        """Tell whether obstore would create exactly what boto3 would: it has no word for an ACL."""
+        """Tell whether obstore would create exactly what botocore would: it has no word for an ACL."""
         return self.can_move() and self.options.acl is None
 
     def mover(self, size: int) -> Mover:
@@ -162,7 +162,7 @@ class Connection:
             return self._movers["reader"]
 
     def slow_client(self) -> Any:
-        """Return a client of boto3's for uploads over a slow line: it counts the seconds of one operation."""
+        """Return a client of botocore's for uploads over a slow line: it counts the seconds of one operation."""
         with self._lock:
             if not self._slow:
                 seconds = self.options.limits.operation
@@ -298,7 +298,7 @@ class Connector:
     def _find(self, core: Any, credentials: Any) -> Connection:
         region = self._options.region or os.environ.get("AWS_REGION") or core.get_config_variable("region")
         unsigned = Config(s3={"addressing_style": "path"}, signature_version=UNSIGNED)
-        # Only boto3 knows the endpoint: this one is not asked for anything else.
+        # Only botocore knows the endpoint: this one is not asked for anything else.
         endpoint = self._client(core, region or DEFAULT_REGION, Place(self._bucket, ""), unsigned).meta.endpoint_url
         if "@" in urlsplit(endpoint).netloc:
             raise StoreRefused(
@@ -352,10 +352,10 @@ class Connector:
             max_pool_connections=CONNECTIONS,
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
             tcp_keepalive=True,
-            # Never None, which would have boto3 look for a proxy itself.
+            # Never None, which would have botocore look for a proxy itself.
             proxies={} if way.is_direct else {"http": way.proxy, "https": way.proxy},
             proxies_config={"proxy_ca_bundle": bundle} if bundle else None,
-            # We send our own checksum, and other S3s know none of those that boto3 would add.
+            # We send our own checksum, and other S3s know none of those that botocore would add.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )

@@ -9,14 +9,14 @@ from tablesnap.store.s3_errors import one_line
 def no_credentials(bucket: str, why: object) -> StoreUnavailable:
     """Make the error for credentials that are not yet to be had."""
     return StoreUnavailable(
-        f"no credentials for s3://{bucket} yet: {one_line(why)}; give -k and -s, or set up any source that boto3 knows"
+        f"no credentials for s3://{bucket} yet: {one_line(why)}; give -k and -s, or set up a source that AWS tools know"
     )
 
 
 def explicit_credentials(
     access: str | None, secret: str | None, token: str | None, environment: Mapping[str, str]
 ) -> tuple[str, str, str | None] | None:
-    """Return the access key, secret key and token that the operator gave, or None if boto3's chain is to find them.
+    """Return the access key, secret key and token that the operator gave, or None if botocore's chain is to find them.
 
     What was not given is taken from the environment, as 1.x did: ``-k`` beside AWS_SECRET_ACCESS_KEY. The token is
     not, where both keys were given: it would belong to others.

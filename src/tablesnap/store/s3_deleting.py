@@ -109,7 +109,7 @@ def _add_md5(params: dict[str, Any], **_: object) -> None:
 
 
 def wants_md5(error: ClientError) -> bool:
-    """Tell whether a server, such as an older one, insists on Content-MD5, which boto3 does not send any more."""
+    """Tell whether a server, such as an older one, insists on Content-MD5, which botocore does not send any more."""
     said = answer_of(error)
     return said is not None and said.status == 400 and "md5" in f"{said.code} {said.message}".lower()
 

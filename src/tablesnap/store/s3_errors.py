@@ -1,4 +1,4 @@
-"""From what S3, boto3 and obstore say to the errors of the store port.
+"""From what S3, botocore and obstore say to the errors of the store port.
 
 An *outage* may pass by itself, so it is tried again; a *refusal* needs somebody to change something.
 """
@@ -235,18 +235,18 @@ def error_of_answer(answer: Answer, place: Place, key: str | None) -> StoreError
 
 
 def error_of(error: BaseException, place: Place, key: str | None) -> StoreError:
-    """Say what an exception of boto3 or obstore means."""
+    """Say what an exception of botocore or obstore means."""
     answer = answer_of(error)
     if answer is not None:
         return error_of_answer(answer, place, key)
     where = place.of(key)
-    # boto3 says of a proxy that it could not be reached, and keeps to itself that it was, and what it said.
+    # botocore says of a proxy that it could not be reached, and keeps to itself that it was, and what it said.
     cause = f": {error.kwargs.get('error')}" if isinstance(error, ProxyConnectionError) else ""
     said = one_line(str(error).partition("\n\nDebug source:")[0] + cause)
     if isinstance(error, NoMoment):
         return StoreUnavailable(f"{where}: {said}; {IN_BETWEEN}")
     if isinstance(error, (ParamValidationError, ValidationError, UnsupportedSignatureVersionError)):
-        return StoreRefused(f"{where}: the request makes no sense to boto3: {said}")
+        return StoreRefused(f"{where}: the request makes no sense to botocore: {said}")
     if UNTRUSTED.search(str(error)):
         return StoreRefused(
             f"{where}{place.way}: its certificate is not trusted ({said}); name its authority with --ca-bundle, as it "

@@ -85,7 +85,7 @@ class Lister:
                     page = connection.client.list_objects_v2(
                         Bucket=self._bucket, Prefix=prefix, MaxKeys=PAGE, **asked, **more
                     )
-            except ValueError as error:  # of boto3's parser
+            except ValueError as error:  # of botocore's parser
                 raise not_believed(connection, f"the listing has a number that is none ({error})") from error
             if (why := why_another_answer(page, more.get("ContinuationToken", ""))) is not None:
                 raise not_believed(connection, why)
@@ -193,7 +193,7 @@ def spellings(told: str) -> set[str]:
     """Return what *told* may stand for.
 
     Some servers encode what they repeat, whatever they were asked; SeaweedFS says that it does and does not, so that
-    boto3 decodes what was never encoded.
+    botocore decodes what was never encoded.
     """
     return {told, unquote(told), unquote_plus(told)}
 

@@ -1,4 +1,4 @@
-"""Reading with boto3, from servers that answer a range in a way of their own.
+"""Reading with botocore, from servers that answer a range in a way of their own.
 
 RFC 9110, 14.2: a server may ignore a range, and then it answers with the whole object and a 200. rclone answers with
 the range, its place in the object, and a 200; nanio refuses a range that ends beyond the object.

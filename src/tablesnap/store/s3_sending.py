@@ -1,4 +1,4 @@
-"""How a new object goes up: at once by obstore or boto3, or in small parts where the line is slow."""
+"""How a new object goes up: at once by obstore or botocore, or in small parts where the line is slow."""
 
 import logging
 import time
@@ -53,7 +53,7 @@ class NewObject:
 
 
 class Sender:
-    """Sends new objects to one bucket, and raises what boto3 and obstore raise. Safe to use from several threads."""
+    """Sends new objects to one bucket, and raises what botocore and obstore raise. Safe to use from several threads."""
 
     def __init__(self, bucket: str, options: S3Options) -> None:
         self._bucket = bucket

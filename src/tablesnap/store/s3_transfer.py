@@ -1,4 +1,4 @@
-"""Sending content with boto3 in bounded memory: in one request, or in parts."""
+"""Sending content with botocore in bounded memory: in one request, or in parts."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ PARTS_AT_ONCE = 4
 
 
 class Slice:
-    """A part of a content as a file: boto3 reads it a few KiB at a time, and again from the start where it retries."""
+    """A part of a content as a file: botocore reads it a few KiB at a time, and from the start where it retries."""
 
     def __init__(self, content: Content, start: int, size: int) -> None:
         self._content = content
@@ -42,7 +42,7 @@ class Slice:
         try:
             data = self._content.read(self._start + self._position, wanted)
         except (FileChanged, CannotRead) as error:
-            # Kept, because what boto3 makes of it depends on who was reading, and says nothing of the file.
+            # Kept, because what botocore makes of it depends on who was reading, and says nothing of the file.
             self.failure = error
             raise
         self._position += len(data)
@@ -201,14 +201,14 @@ def send_part(client: Any, begun: Mapping[str, str], number: int, body: Slice, k
     sums = kind.of_part(body.chunks())
     with _reading(body):
         answer = client.upload_part(**begun, PartNumber=number, Body=body, **sums)
-    # boto3 takes the checksum here, and neither its name nor an MD5.
+    # botocore takes the checksum here, and neither its name nor an MD5.
     told = {name: sums[name] for name in ("ChecksumCRC64NVME",) if name in sums}
     return {"PartNumber": number, "ETag": answer["ETag"], **told}
 
 
 @contextmanager
 def _reading(body: Slice) -> Iterator[None]:
-    """Raise what went wrong in reading *body* rather than what boto3 made of it."""
+    """Raise what went wrong in reading *body* rather than what botocore made of it."""
     try:
         yield
     except (BotoCoreError, ClientError, AwsCrtError) as error:

@@ -73,7 +73,7 @@ class Trial:
         self._why = ""  # the store's words when it first refused something
 
     def run(self) -> Habits:
-        """Return what the store does. Raises what boto3 raises, `StoreRefused` or `StoreUnavailable`."""
+        """Return what the store does. Raises what botocore raises, `StoreRefused` or `StoreUnavailable`."""
         habits = self._try_put() if self._custom else self._put_once()
         habits = self._try_parts(habits)
         self._require_class()

@@ -15,7 +15,7 @@ SYSLOG_SOCKET = "/dev/log"
 NAME = "tablesnap"
 TAG = f"{NAME}: "
 
-_LIBRARIES = ("boto3", "botocore", "s3transfer", "urllib3")
+_LIBRARIES = ("botocore", "urllib3")
 
 
 def set_up_logging(

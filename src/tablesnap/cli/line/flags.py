@@ -175,7 +175,7 @@ def upload_flags(add: AddArgument) -> list[argparse.Action]:
 
 
 def credentials(given: argparse.Namespace, environ: Mapping[str, str]) -> tuple[str | None, str | None, str | None]:
-    """Return key, secret and token where any was given; else nothing, which leaves it to boto3's chain.
+    """Return key, secret and token where any was given; else nothing, which leaves it to botocore's chain.
 
     What is lacking of the two comes from the environment, as in 1.x; an empty value counts as none.
     """
