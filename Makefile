@@ -20,13 +20,12 @@ WITHOUT := VERSITYGW=absent GOFAKES3=absent RCLONE=absent NANIO=absent LOCALBUCK
 # Whoever asks for these tests means them: what they need and is not there is an error.
 WITH := TABLESNAP_REQUIRE_SERVERS=1
 FUZZ := .venv-fuzz
-MINUTES ?= 5
 SERVERS := .venv-servers
 SERVERS_OF_PYPI := $(foreach one,rclone nanio localbucket,$(shell echo $(one) | tr a-z A-Z)=$(CURDIR)/$(SERVERS)/bin/$(one))
 
 
-.PHONY: help demo quick test soak test-servers test-stores test-cassandra test-packaging test-faults test-gcs check format
-.PHONY: fuzz mutants bench bench-amplification-record manual dist lock clean how-long
+.PHONY: help demo quick test test-servers test-stores test-cassandra test-packaging test-faults test-gcs check format
+.PHONY: soak soak-deaths soak-cassandra fuzz mutants bench bench-amplification-record manual dist lock clean how-long
 
 help:
 	@echo 'make demo    see the daemon at work on an example directory'
@@ -36,7 +35,10 @@ help:
 	@echo 'make test-servers, make test-stores, make test-cassandra, make test-packaging'
 	@echo '             run those that need a server, MinIO and SeaweedFS, a real Cassandra, or tools of Debian:'
 	@echo '             CONTRIBUTING.md says what'
-	@echo 'make soak    kill daemons at 500 steps, and look each time at what they left (KILLS=n: another number)'
+	@echo 'make soak    for those who have time: make soak-deaths, and then make soak-cassandra'
+	@echo 'make soak-deaths     kill daemons at 500 steps, and look each time at what they left (KILLS=n: another number)'
+	@echo 'make soak-cassandra  a real Cassandra at work for 10 minutes (MINUTES=n: as long as you like), faults at random'
+	@echo '                     between the daemon and its store, and restores of all the while'
 	@echo 'make fuzz    search each reader for bytes that bring it down, five minutes each (MINUTES=n; HARNESS=index: that one)'
 	@echo 'make mutants change the rules of logs, views, purges and listings in small ways, and tell what no test notices;'
 	@echo '             takes an hour (MODULE=rules/view.py: that one)'
@@ -62,7 +64,7 @@ quick: $(READY)
 
 test: how-long $(READY)
 	$(WITHOUT) $(PYTEST) --hypothesis-profile=$(PROFILE) --numprocesses=$(WORKERS) --dist=worksteal \
-		-m 'not servers and not cassandra and not packaging and not faults and not gcs and not stores' $(ARGS)
+		-m 'not servers and not cassandra and not packaging and not faults and not gcs and not soak and not stores' $(ARGS)
 
 how-long:
 	@echo 'This takes about five minutes on two cores, and a minute more where $(VENV) is yet to be made.'
@@ -70,12 +72,17 @@ how-long:
 test-servers: $(READY) $(SERVERS)/.ready
 	$(WITH) $(SERVERS_OF_PYPI) $(PYTEST) --numprocesses=$(WORKERS) -m servers $(ARGS)
 
+# What CI does for some minutes, for longer. One after the other, also with -j: each has use for all cores.
+soak:
+	$(MAKE) soak-deaths
+	$(MAKE) soak-cassandra
+
 # The daemons that CI kills fifty times.
-soak: $(READY)
+soak-deaths: $(READY)
 	KILLS=$(or $(KILLS),500) $(PYTEST) --numprocesses=$(WORKERS) tests/faults/test_death.py $(ARGS)
 
 fuzz: $(FUZZ)/.ready
-	PYTHONPATH=src $(FUZZ)/bin/python -m tests.fuzz.run $(MINUTES) $(HARNESS)
+	PYTHONPATH=src $(FUZZ)/bin/python -m tests.fuzz.run $(or $(MINUTES),5) $(HARNESS)
 
 mutants: $(FUZZ)/.ready
 	$(FUZZ)/bin/python -m tests.mutants $(MODULE)
@@ -83,6 +90,10 @@ mutants: $(FUZZ)/.ready
 # CONTRIBUTING.md says how to get the two.
 test-stores: $(READY)
 	$(WITH) $(PYTEST) --numprocesses=2 -m stores $(ARGS)
+
+# Not quiet: it says each step, so that who waits for hours sees that it goes on.
+soak-cassandra: $(READY)
+	$(WITH) MINUTES=$(or $(MINUTES),10) $(PYTEST) -s tests/cassandra/test_soak.py $(ARGS)
 
 # CONTRIBUTING.md says which server, and how to build it.
 test-gcs: $(READY)
