@@ -4,11 +4,15 @@ import os
 from contextlib import suppress
 from datetime import timedelta
 
+import pytest
 from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tests.examples import examples
 from tests.purge.world import TABLES, DiedError, Stepping, World
+
+# A search: with all cases it takes minutes, and several times as many beside other tests. It cannot hang by waiting.
+pytestmark = pytest.mark.timeout(1200)
 
 EXAMPLES, STEPS = examples(250), 50  # some examples are cut short
 LEAST = examples(10_000)  # steps
