@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tablesnap.cli.console.ending import end
+
 _LINE = 1 << 20  # bytes
 
 
@@ -97,7 +99,7 @@ def main() -> int:
     become(asked)
     command: Any = importlib.import_module(f"tablesnap.cli.{asked.command}.main")
     sys.argv = [asked.command, *asked.arguments]
-    return int(command.main(asked.arguments))
+    return end(int(command.main(asked.arguments)))
 
 
 if __name__ == "__main__":

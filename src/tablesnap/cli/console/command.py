@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from tablesnap.cli.console.ending import end
 from tablesnap.cli.console.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 from tablesnap.cli.line.confidential import without_secrets
 from tablesnap.cli.line.flags import SECRETS
@@ -17,6 +18,13 @@ def run_command(
     name: str, argv: Sequence[str] | None, grammar: Callable[[], Grammar], work: Callable[[Sequence[str]], int]
 ) -> int:
     """Do the *work* of the command *name* with its arguments (None: this process's own), and return the exit code."""
+    code = _code_of(name, argv, grammar, work)
+    return end(code) if argv is None else code
+
+
+def _code_of(
+    name: str, argv: Sequence[str] | None, grammar: Callable[[], Grammar], work: Callable[[Sequence[str]], int]
+) -> int:
     visible = hide_own(grammar(), dests=SECRETS) if argv is None else None
     if visible is not None:
         say(name, str(visible))

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tablesnap.cli.console.ending import end
 from tablesnap.cli.console.exit_codes import EXIT_FAILED, EXIT_FAULTY, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from tablesnap.cli.console.signals import Signals
 from tablesnap.cli.line.confidential import without_secrets
@@ -22,6 +23,11 @@ log = logging.getLogger(__name__)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the daemon until it is told to stop, and return its exit code."""
+    code = _do(argv)
+    return end(code) if argv is None else code
+
+
+def _do(argv: Sequence[str] | None) -> int:
     _fill_standard_descriptors()
     visible = hide_own(grammar_of(make_parser()[1]), dests=SECRETS) if argv is None else None
     try:
