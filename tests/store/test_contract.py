@@ -446,7 +446,8 @@ def test_a_folder_without_an_object_is_on_no_level(store: Store) -> None:
 
 def test_other_peoples_objects_are_on_their_level_as_they_are(place: Place) -> None:
     place.store.create("n:/ours", Content.of(b"ours"))
-    for key in place.foreign:
+    foreign = [key for key in place.foreign if not (key[0] == "/" and Lack.LEVEL_OF_A_SLASH in place.lacks)]
+    for key in foreign:
         place.put_by_hand(key, b"foreign" if not key.endswith("/") else b"")
 
     found = []
@@ -458,7 +459,7 @@ def test_other_peoples_objects_are_on_their_level_as_they_are(place: Place) -> N
             else:
                 found.append(one.key)
 
-    assert sorted(found) == sorted([*place.foreign, "n:/ours"])
+    assert sorted(found) == sorted([*foreign, "n:/ours"])
 
 
 def test_a_listing_has_every_key_with_its_size_and_none_besides(store: Store) -> None:

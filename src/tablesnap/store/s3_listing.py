@@ -53,6 +53,9 @@ class Lister:
                 elif folders.is_new(folder):
                     yield folder
             for entry in page.get("CommonPrefixes", []):
+                if entry["Prefix"] == prefix:
+                    # As gofakes3 has it of a slash at the beginning: who goes on from folder to folder never ends.
+                    raise not_believed(connection, f"the level of {prefix!a} has {prefix!a} as a folder in itself")
                 folder = folder_of(entry["Prefix"], prefix) or entry["Prefix"]
                 if folders.is_new(folder):
                     yield folder
