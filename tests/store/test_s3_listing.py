@@ -131,6 +131,19 @@ def test_a_later_page_that_is_none_is_not_the_end_of_the_listing(
         listed(moto_endpoint, bucket, lambda request: Reply(200, text=lie) if is_later_page(request) else None)
 
 
+def test_a_level_that_has_itself_as_a_folder_is_not_believed(moto_endpoint: S3Server, bucket: str) -> None:
+    """As gofakes3 has it of a slash at the beginning of keys: who goes on from folder to folder never ends."""
+
+    def itself(answer: Answer) -> Answer:
+        folder = b"<CommonPrefixes><Prefix>n%3A/</Prefix></CommonPrefixes></ListBucketResult>"
+        return replace(answer, body=answer.body.replace(b"</ListBucketResult>", folder))
+
+    with proxy(moto_endpoint, lambda request: Lie(itself) if "list-type" in request.query else None) as between:
+        options = S3Options("a", "b", endpoint_url=between.endpoint_url)
+        with pytest.raises(StoreUnavailable, match="a folder in itself"):
+            list(S3Store(bucket, options).level("n:/"))
+
+
 def test_a_folder_that_two_pages_name_is_yielded_once(moto_endpoint: S3Server, bucket: str) -> None:
     def twice(answer: Answer) -> Answer:
         again = b"<CommonPrefixes><Prefix>n%3A/</Prefix></CommonPrefixes></ListBucketResult>"
